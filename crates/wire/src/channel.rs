@@ -1,0 +1,117 @@
+//! What travels inside a session, between browser and device, where the server cannot see it.
+//!
+//! The browser opens the channels before its offer, all ordered and reliable: [`CONTROL`] in every
+//! session and one named after the session's kind. On [`SHELL`] a binary message is terminal bytes
+//! and a text message is JSON: [`ToShell`] from the browser, [`FromShell`] from the device. On
+//! [`CONTROL`] both sides send [`Control`] as text.
+
+use serde::{Deserialize, Serialize};
+
+/// Label of the channel with heartbeat and goodbye.
+pub const CONTROL: &str = "control";
+/// Label of the terminal channel.
+pub const SHELL: &str = "shell";
+/// Label of the raw RFB channel.
+pub const VNC: &str = "vnc";
+/// Label of the file channel.
+pub const FILES: &str = "files";
+
+/// Bytes of output that the device may send beyond what the browser has granted: the credit at the
+/// start. The browser grants more with [`ToShell::Credit`] as its terminal has drawn them, so that a
+/// flood (`yes`) waits in the shell's own pipe and not in anybody's memory.
+pub const INITIAL_CREDIT: u64 = 1024 * 1024;
+
+/// Largest binary message that either side sends on a channel, in bytes.
+pub const MAX_MESSAGE: usize = 16 * 1024;
+
+/// Seconds between two heartbeats of the browser.
+pub const HEARTBEAT_SECONDS: u64 = 5;
+/// Seconds without any message from the browser after which the device takes it for gone.
+pub const HEARTBEAT_TIMEOUT_SECONDS: u64 = 20;
+
+/// Browser to device, on [`SHELL`].
+///
+/// ```
+/// # use bramble_wire::channel::ToShell;
+/// let it: ToShell = serde_json::from_str(r#"{"type":"start","cols":80,"rows":24}"#)?;
+/// assert_eq!(it, ToShell::Start { cols: 80, rows: 24 });
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum ToShell {
+    /// Start the shell at this size. First message; later ones are ignored.
+    Start {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+    /// The window changed.
+    Resize {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+    /// The terminal has drawn this many more bytes.
+    Credit {
+        /// Bytes.
+        bytes: u64,
+    },
+}
+
+/// Device to browser, on [`SHELL`].
+///
+/// ```
+/// # use bramble_wire::channel::FromShell;
+/// assert_eq!(
+///     serde_json::to_string(&FromShell::Exit { status: Some(3), signal: None })?,
+///     r#"{"type":"exit","status":3}"#,
+/// );
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum FromShell {
+    /// The shell runs.
+    Started {
+        /// Its terminal, `/dev/pts/3`.
+        tty: String,
+    },
+    /// The shell ended; all of its output came before this.
+    Exit {
+        /// Exit status, if it exited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<i32>,
+        /// Signal number, if one killed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
+    },
+    /// The shell could not start.
+    Error {
+        /// A sentence for people.
+        message: String,
+    },
+}
+
+/// Both ways, on [`CONTROL`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Control {
+    /// Are you there? From the browser every [`HEARTBEAT_SECONDS`].
+    Ping {
+        /// Chosen by the sender.
+        seq: u64,
+    },
+    /// The answer to [`Control::Ping`].
+    Pong {
+        /// Copied from the ping.
+        seq: u64,
+    },
+    /// The sender leaves and does not come back; end the session.
+    Bye {
+        /// A sentence for people.
+        reason: String,
+    },
+}
