@@ -76,23 +76,18 @@ impl ServerEvent {
     /// ```
     pub fn to_bytes(&self) -> Vec<u8> {
         let (name, data) = match self {
-            Self::Welcome { sid } => (
-                Some("welcome"),
-                format!(r#"{{"type":"welcome","sid":{}}}"#, json!(sid)),
-            ),
+            Self::Welcome { sid } => {
+                (Some("welcome"), format!(r#"{{"type":"welcome","sid":{}}}"#, json!(sid)))
+            }
             Self::ConfirmSubscription => (
                 Some("confirm_subscription"),
                 r#"{"type":"confirm_subscription","identifier":"{\"channel\":\"DeviceChannel\"}"}"#
                     .to_owned(),
             ),
-            Self::Ping { now } => (
-                Some("ping"),
-                format!(r#"{{"type":"ping","message":{now}}}"#),
-            ),
-            Self::Command(command) => (
-                None,
-                serde_json::to_string(command).unwrap_or_else(|_| String::from("{}")),
-            ),
+            Self::Ping { now } => (Some("ping"), format!(r#"{{"type":"ping","message":{now}}}"#)),
+            Self::Command(command) => {
+                (None, serde_json::to_string(command).unwrap_or_else(|_| String::from("{}")))
+            }
         };
         let mut out = Vec::with_capacity(data.len() + 32);
         if let Some(name) = name {
@@ -112,16 +107,12 @@ impl ServerEvent {
         match name {
             Some("welcome") => {
                 let value: Value = serde_json::from_str(data).ok()?;
-                Some(Self::Welcome {
-                    sid: value.get("sid")?.as_str()?.to_owned(),
-                })
+                Some(Self::Welcome { sid: value.get("sid")?.as_str()?.to_owned() })
             }
             Some("confirm_subscription") => Some(Self::ConfirmSubscription),
             Some("ping") => {
                 let value: Value = serde_json::from_str(data).ok()?;
-                Some(Self::Ping {
-                    now: value.get("message")?.as_i64()?,
-                })
+                Some(Self::Ping { now: value.get("message")?.as_i64()? })
             }
             None | Some("message") => serde_json::from_str(data).ok().map(Self::Command),
             Some(_) => None,
@@ -140,19 +131,14 @@ mod tests {
             String::from_utf8(confirm).expect("text"),
             "event: confirm_subscription\ndata: {\"type\":\"confirm_subscription\",\"identifier\":\"{\\\"channel\\\":\\\"DeviceChannel\\\"}\"}\n\n"
         );
-        let id: uuid::Uuid = "fdf45c44-2c0e-4f12-9b04-3a6a1c0d3b8d"
-            .parse()
-            .expect("a UUID");
+        let id: uuid::Uuid = "fdf45c44-2c0e-4f12-9b04-3a6a1c0d3b8d".parse().expect("a UUID");
         let deploy = ServerEvent::Command(Command::Deploy { id }).to_bytes();
         assert_eq!(
             String::from_utf8(deploy).expect("text"),
             "data: {\"command\":\"deploy\",\"data\":{\"id\":\"fdf45c44-2c0e-4f12-9b04-3a6a1c0d3b8d\"}}\n\n"
         );
         let out = ServerEvent::Command(Command::SignOut {}).to_bytes();
-        assert_eq!(
-            String::from_utf8(out).expect("text"),
-            "data: {\"command\":\"sign_out\",\"data\":{}}\n\n"
-        );
+        assert_eq!(String::from_utf8(out).expect("text"), "data: {\"command\":\"sign_out\",\"data\":{}}\n\n");
     }
 
     #[test]
@@ -161,24 +147,16 @@ mod tests {
             ServerEvent::Welcome { sid: "a\"b".into() },
             ServerEvent::ConfirmSubscription,
             ServerEvent::Ping { now: 5 },
-            ServerEvent::Command(Command::EndSession {
-                id: SessionId(uuid::Uuid::nil()),
-            }),
+            ServerEvent::Command(Command::EndSession { id: SessionId(uuid::Uuid::nil()) }),
         ];
         for event in all {
             let bytes = event.to_bytes();
             let text = std::str::from_utf8(&bytes).expect("text");
             let name = text.lines().find_map(|l| l.strip_prefix("event: "));
-            let data = text
-                .lines()
-                .find_map(|l| l.strip_prefix("data: "))
-                .expect("data");
+            let data = text.lines().find_map(|l| l.strip_prefix("data: ")).expect("data");
             assert_eq!(ServerEvent::parse(name, data), Some(event));
         }
         assert_eq!(ServerEvent::parse(Some("news"), "{}"), None);
-        assert_eq!(
-            ServerEvent::parse(None, r#"{"command":"dance","data":{}}"#),
-            None
-        );
+        assert_eq!(ServerEvent::parse(None, r#"{"command":"dance","data":{}}"#), None);
     }
 }

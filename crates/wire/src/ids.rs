@@ -75,9 +75,7 @@ mod tests {
 
     #[test]
     fn ids_are_lower_case_uuids_on_the_wire() {
-        let id: DeviceId = "69739B44-EBB2-468E-9E24-08126DEC4925"
-            .parse()
-            .expect("a UUID");
+        let id: DeviceId = "69739B44-EBB2-468E-9E24-08126DEC4925".parse().expect("a UUID");
         let json = serde_json::to_string(&id).expect("serialises");
         assert_eq!(json, "\"69739b44-ebb2-468e-9e24-08126dec4925\"");
     }

@@ -18,6 +18,5 @@ pub mod signalling;
 pub mod signature;
 
 pub use ids::{
-    AccountId, AuditEventId, AuthKeyId, DeviceId, LinkRequestId, MailId, SessionId, UserId,
-    WebSessionId,
+    AccountId, AuditEventId, AuthKeyId, DeviceId, LinkRequestId, MailId, SessionId, UserId, WebSessionId,
 };

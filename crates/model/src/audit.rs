@@ -1,0 +1,87 @@
+//! What the audit log can tell. Details are facts for people, never secrets.
+
+/// Where a change came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A person in the dashboard.
+    Dashboard,
+    /// The management API.
+    Api,
+    /// A device.
+    Device,
+    /// The operator's command line.
+    Operator,
+    /// The server itself, for example a nightly job.
+    System,
+}
+
+impl Source {
+    /// The word in the store and on the page.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dashboard => "Dashboard",
+            Self::Api => "API",
+            Self::Device => "Device",
+            Self::Operator => "Operator",
+            Self::System => "System",
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($variant:ident = $code:literal, $title:literal;)+) => {
+        /// What happened.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $(#[doc = $title] $variant,)+
+        }
+
+        impl Action {
+            /// Every action, in the order of the filter menu.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word in the store and in URLs; never changes once released.
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// The words on the page.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)+ }
+            }
+
+            /// Reads the store's word.
+            pub fn parse(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|a| a.code() == code)
+            }
+        }
+    };
+}
+
+actions! {
+    DeviceLinked = "device_linked", "Device linked";
+    DeviceRelinked = "device_relinked", "Device relinked";
+    DeviceRenamed = "device_renamed", "Device renamed";
+    DeviceDeleted = "device_deleted", "Device deleted";
+    DeviceSignedOut = "device_signed_out", "Device signed out";
+    ShellStarted = "shell_started", "Remote shell session started";
+    ScreenStarted = "screen_started", "Screen sharing session started";
+    FilesStarted = "files_started", "File transfer session started";
+    SessionEnded = "session_ended", "Session ended by a user";
+    AuthKeyCreated = "auth_key_created", "Auth key created";
+    AuthKeyDeleted = "auth_key_deleted", "Auth key deleted";
+    AuthKeyUsed = "auth_key_used", "Auth key used";
+    AuthKeyRefused = "auth_key_refused", "Auth key refused";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_read_back() {
+        for action in Action::ALL {
+            assert_eq!(Action::parse(action.code()), Some(*action));
+        }
+    }
+}
