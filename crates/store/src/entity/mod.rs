@@ -1,0 +1,15 @@
+//! The tables as sea-orm sees them. Nothing outside this crate names them: queries hand out plain
+//! structs with typed ids and times.
+
+pub(crate) mod account;
+pub(crate) mod audit_event;
+pub(crate) mod auth_key;
+pub(crate) mod device;
+pub(crate) mod known_browser;
+pub(crate) mod link_request;
+pub(crate) mod mail;
+pub(crate) mod mail_link;
+pub(crate) mod session;
+pub(crate) mod setting;
+pub(crate) mod user;
+pub(crate) mod web_session;

@@ -1,0 +1,37 @@
+//! The schema, one file per released step. A step is never edited once it was released.
+//!
+//! A step is SQL with four words replaced for the engine at hand, because the two engines agree on
+//! everything else: `{uuid}`, `{bytes}`, `{id}` (a growing number made by the engine) and `{bool}`.
+
+mod m0001_start;
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
+
+/// Brings a database to the newest schema.
+pub(crate) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_start::Migration)]
+    }
+}
+
+/// Runs a step's statements, separated by semicolons at the end of a line.
+async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
+    let postgres = manager.get_database_backend() == DbBackend::Postgres;
+    let (uuid, bytes, growing) = if postgres {
+        ("UUID", "BYTEA", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
+    } else {
+        ("BLOB", "BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT")
+    };
+    let sql = sql
+        .replace("{uuid}", uuid)
+        .replace("{bytes}", bytes)
+        .replace("{id}", growing)
+        .replace("{bool}", "BOOLEAN");
+    for statement in sql.split(";\n").map(str::trim).filter(|s| !s.is_empty()) {
+        manager.get_connection().execute_unprepared(statement).await?;
+    }
+    Ok(())
+}
