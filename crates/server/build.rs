@@ -5,11 +5,7 @@ use std::{env, path::Path, process::Command};
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let script = root.join("../../scripts/build-assets.mjs");
-    for input in [
-        root.join("assets"),
-        script.clone(),
-        root.join("../../package-lock.json"),
-    ] {
+    for input in [root.join("assets"), script.clone(), root.join("../../package-lock.json")] {
         println!("cargo::rerun-if-changed={}", input.display());
     }
     println!("cargo::rerun-if-changed=build.rs");
@@ -22,10 +18,7 @@ fn main() {
     }
     match command.output() {
         Ok(done) if done.status.success() => {}
-        Ok(done) => panic!(
-            "the browser assets did not build:\n{}",
-            String::from_utf8_lossy(&done.stderr)
-        ),
+        Ok(done) => panic!("the browser assets did not build:\n{}", String::from_utf8_lossy(&done.stderr)),
         Err(error) => panic!(
             "node did not start ({error}). Install Node.js 20 or newer, run `make setup`, then build again."
         ),

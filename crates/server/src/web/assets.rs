@@ -24,8 +24,7 @@ pub struct Asset {
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// A year, the longest that caches are asked to keep anything.
-const CACHE_FOR_EVER: HeaderValue =
-    HeaderValue::from_static("public, max-age=31536000, immutable");
+const CACHE_FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// `GET /assets/{file}`.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -36,28 +35,21 @@ async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {
     let Some(asset) = ALL.iter().find(|asset| asset.file == file) else {
         return (StatusCode::NOT_FOUND, "There is no such file.\n").into_response();
     };
-    let accepted = headers
-        .get(header::ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let accepted =
+        headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (encoding, body) = asset.best_for(accepted);
     let mut response = (
         [
             (header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type)),
             (header::CACHE_CONTROL, CACHE_FOR_EVER),
             (header::VARY, HeaderValue::from_static("accept-encoding")),
-            (
-                header::X_CONTENT_TYPE_OPTIONS,
-                HeaderValue::from_static("nosniff"),
-            ),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         ],
         body,
     )
         .into_response();
     if let Some(encoding) = encoding {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
     response
 }
@@ -83,14 +75,10 @@ impl Asset {
 fn accepts(accepted: &str, coding: &str) -> bool {
     accepted.split(',').any(|item| {
         let mut parts = item.split(';').map(str::trim);
-        let named = parts
-            .next()
-            .is_some_and(|name| name.eq_ignore_ascii_case(coding));
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding));
         named
             && !parts.any(|part| {
-                part.strip_prefix("q=")
-                    .and_then(|q| q.trim().parse::<f32>().ok())
-                    .is_some_and(|q| q <= 0.0)
+                part.strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()).is_some_and(|q| q <= 0.0)
             })
     })
 }
@@ -111,16 +99,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_is_served_compressed_and_for_ever() {
-        let css = ALL
-            .iter()
-            .find(|asset| asset.name == "app.css")
-            .expect("the style sheet");
+        let css = ALL.iter().find(|asset| asset.name == "app.css").expect("the style sheet");
         assert_eq!(APP_CSS, format!("/assets/{}", css.file));
         let mut headers = HeaderMap::new();
-        headers.insert(
-            header::ACCEPT_ENCODING,
-            HeaderValue::from_static("gzip, br"),
-        );
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
         let answer = serve(Path(css.file.to_owned()), headers).await;
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.headers()[header::CONTENT_ENCODING], "br");
@@ -142,10 +124,8 @@ mod tests {
             let asset = ALL.iter().find(|a| a.name == name).expect("an asset");
             asset.gzip.unwrap_or(asset.plain).len()
         };
-        let total: usize = ["app.css", "app.js", "theme.js", "icons.svg", "favicon.svg"]
-            .into_iter()
-            .map(size)
-            .sum();
+        let total: usize =
+            ["app.css", "app.js", "theme.js", "icons.svg", "favicon.svg"].into_iter().map(size).sum();
         assert!(total <= FIRST_PAGE, "{total} bytes");
     }
 
@@ -163,16 +143,10 @@ mod tests {
 
     #[test]
     fn every_icon_that_a_template_names_is_in_the_sprite() {
-        let sprite = ALL
-            .iter()
-            .find(|asset| asset.name == "icons.svg")
-            .expect("the sprite");
+        let sprite = ALL.iter().find(|asset| asset.name == "icons.svg").expect("the sprite");
         let sprite = std::str::from_utf8(sprite.plain).expect("text");
         let mut found = Vec::new();
-        templates(
-            PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")),
-            &mut found,
-        );
+        templates(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")), &mut found);
         assert!(!found.is_empty());
         for (path, text) in found {
             for part in text.split("icon(\"").skip(1) {
@@ -189,10 +163,7 @@ mod tests {
     #[test]
     fn no_template_holds_an_inline_script_or_style() {
         let mut found = Vec::new();
-        templates(
-            PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")),
-            &mut found,
-        );
+        templates(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")), &mut found);
         for (path, text) in found {
             for wrong in [" style=\"", "<style", " onclick=", " hx-on", "javascript:"] {
                 assert!(

@@ -113,13 +113,7 @@ impl Frame {
 
     /// The frame for a person who is signed in.
     pub fn signed_in(name: impl Into<String>, email: impl Into<String>) -> Self {
-        Self {
-            person: Some(Person {
-                name: name.into(),
-                email: email.into(),
-            }),
-            ..Self::default()
-        }
+        Self { person: Some(Person { name: name.into(), email: email.into() }), ..Self::default() }
     }
 
     /// With these tabs.
@@ -148,21 +142,14 @@ impl Frame {
     /// With a notice below the bar.
     #[must_use]
     pub fn banner(mut self, tone: Tone, text: impl Into<String>, action: Option<Link>) -> Self {
-        self.banners.push(Banner {
-            tone,
-            text: text.into(),
-            action,
-        });
+        self.banners.push(Banner { tone, text: text.into(), action });
         self
     }
 
     /// With the message that the last action left.
     #[must_use]
     pub fn flash(mut self, tone: Tone, text: impl Into<String>) -> Self {
-        self.flash = Some(Flash {
-            tone,
-            text: text.into(),
-        });
+        self.flash = Some(Flash { tone, text: text.into() });
         self
     }
 
@@ -177,27 +164,19 @@ impl Frame {
     pub fn current_account(&self) -> Option<&AccountEntry> {
         self.accounts.iter().find(|account| account.current)
     }
-
 }
 
 impl Tab {
     /// A tab that is not the one shown.
     pub fn new(label: &'static str, href: impl Into<String>) -> Self {
-        Self {
-            label,
-            href: href.into(),
-            current: false,
-        }
+        Self { label, href: href.into(), current: false }
     }
 }
 
 impl Link {
     /// A word that leads to this local path.
     pub fn new(label: impl Into<String>, href: impl Into<String>) -> Self {
-        Self {
-            label: label.into(),
-            href: href.into(),
-        }
+        Self { label: label.into(), href: href.into() }
     }
 }
 

@@ -16,12 +16,5 @@ struct ShellWindow<'a> {
 
 /// The remote shell's window for this device. The caller has checked that the person may see it.
 pub fn shell(device_id: DeviceId, device_name: &str) -> Response {
-    with_policy(
-        StatusCode::OK,
-        &ShellWindow {
-            device_id,
-            device_name,
-        },
-        csp::SHELL_WINDOW,
-    )
+    with_policy(StatusCode::OK, &ShellWindow { device_id, device_name }, csp::SHELL_WINDOW)
 }

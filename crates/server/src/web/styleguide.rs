@@ -38,15 +38,8 @@ fn styleguide() -> Styleguide {
         current,
     };
     let frame = Frame::signed_in("Ada Example", "ada@example.org")
-        .accounts(vec![
-            account("Personal", false, true),
-            account("Thornfield Kiosks", true, false),
-        ])
-        .tabs(
-            ["Devices", "Remote update", "Settings"]
-                .map(|label| Tab::new(label, "/styleguide"))
-                .to_vec(),
-        )
+        .accounts(vec![account("Personal", false, true), account("Thornfield Kiosks", true, false)])
+        .tabs(["Devices", "Remote update", "Settings"].map(|label| Tab::new(label, "/styleguide")).to_vec())
         .current("Devices")
         .banner(
             Tone::Warning,

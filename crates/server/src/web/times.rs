@@ -53,11 +53,7 @@ fn relative(seconds: i64) -> String {
         _ => (distance / YEAR, "year"),
     };
     let s = if count == 1 { "" } else { "s" };
-    if seconds < 0 {
-        format!("{count} {unit}{s} ago")
-    } else {
-        format!("in {count} {unit}{s}")
-    }
+    if seconds < 0 { format!("{count} {unit}{s} ago") } else { format!("in {count} {unit}{s}") }
 }
 
 #[cfg(test)]
