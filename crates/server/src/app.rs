@@ -29,6 +29,10 @@ pub struct App {
     pub signalling: crate::sessions::Signalling,
     /// Slows down guessing.
     pub throttle: crate::auth::Throttle,
+    /// Hashes and checks passwords, a few at a time.
+    pub passwords: crate::auth::Passwords,
+    /// Wakes the delivery of mail.
+    pub outbox: crate::mail::Outbox,
 }
 
 /// The shared state of every handler.

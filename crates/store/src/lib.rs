@@ -11,11 +11,15 @@
 
 mod connect;
 mod entity;
+pub mod mail_links;
+pub mod mails;
 mod migration;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod users;
 mod value;
+pub mod web_sessions;
 
 pub use connect::{OpenError, Target};
 

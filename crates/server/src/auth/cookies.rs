@@ -1,0 +1,88 @@
+//! The two cookies: the session's, and the one by which a browser is known again after signing out.
+//!
+//! With HTTPS both have the `__Host-` prefix, which makes the browser insist on `Secure`, on the whole
+//! host and on no domain. Without HTTPS (localhost, or `--allow-insecure-http`) some browsers drop
+//! secure cookies, so both go without prefix and `Secure` there; the public URL's scheme decides.
+
+use crate::app::App;
+use axum::http::{HeaderMap, HeaderValue, header};
+use bramble_model::{Secret, SecretKind};
+use time::Duration;
+
+/// How long a session lasts, however it is used.
+pub const SESSION_LIFETIME: Duration = Duration::days(30);
+/// How long a session lasts without being used.
+pub const SESSION_IDLE: Duration = Duration::days(7);
+/// How long a browser is remembered after its last sign-in.
+pub const KNOWN_BROWSER_LIFETIME: Duration = Duration::days(365);
+
+/// A cookie of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cookie {
+    /// Signed in.
+    Session,
+    /// Signed in before.
+    KnownBrowser,
+}
+
+impl Cookie {
+    fn name(self, secure: bool) -> &'static str {
+        match (self, secure) {
+            (Self::Session, true) => "__Host-bramble",
+            (Self::Session, false) => "bramble",
+            (Self::KnownBrowser, true) => "__Host-bramble-browser",
+            (Self::KnownBrowser, false) => "bramble-browser",
+        }
+    }
+
+    fn kind(self) -> SecretKind {
+        match self {
+            Self::Session => SecretKind::WebSession,
+            Self::KnownBrowser => SecretKind::KnownBrowser,
+        }
+    }
+
+    fn lifetime(self) -> Duration {
+        match self {
+            Self::Session => SESSION_LIFETIME,
+            Self::KnownBrowser => KNOWN_BROWSER_LIFETIME,
+        }
+    }
+
+    /// What the browser sent, if it can be one.
+    pub fn read(self, app: &App, headers: &HeaderMap) -> Option<Secret> {
+        let name = self.name(is_secure(app));
+        headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(key, _)| *key == name)
+            .and_then(|(_, value)| Secret::parse(self.kind(), value))
+    }
+
+    /// The header that sets it.
+    pub fn set(self, app: &App, secret: &Secret) -> HeaderValue {
+        self.header(app, secret.expose(), self.lifetime().whole_seconds())
+    }
+
+    /// The header that removes it.
+    pub fn remove(self, app: &App) -> HeaderValue {
+        self.header(app, "", 0)
+    }
+
+    fn header(self, app: &App, value: &str, max_age: i64) -> HeaderValue {
+        let secure = is_secure(app);
+        let name = self.name(secure);
+        let secure = if secure { "; Secure" } else { "" };
+        let text = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
+        let mut header = HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""));
+        header.set_sensitive(true);
+        header
+    }
+}
+
+fn is_secure(app: &App) -> bool {
+    app.config.public_url.scheme() == "https"
+}

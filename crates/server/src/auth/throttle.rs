@@ -1,0 +1,5 @@
+//! Slows down guessing.
+
+/// Slows down guessing.
+#[derive(Debug, Default)]
+pub struct Throttle {}
