@@ -9,7 +9,9 @@
 //! plain structs; entities stay inside. A change of state is one conditional statement whose affected
 //! rows are checked, or a transaction that locks the parent row first. Each noun's races are tested on both engines.
 
+pub mod audit;
 mod connect;
+pub mod devices;
 mod entity;
 pub mod mail_links;
 pub mod mails;

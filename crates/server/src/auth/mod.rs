@@ -6,12 +6,15 @@
 //! [`crate::accounts::standing`].
 
 pub mod cookies;
+pub mod device;
+mod form;
 pub mod fresh;
 pub mod password;
 pub mod return_to;
 pub mod signed_in;
 pub mod throttle;
 
+pub use device::Device;
 pub use fresh::Fresh;
 pub use password::Passwords;
 pub use signed_in::{Account, SignedIn};

@@ -1,0 +1,114 @@
+//! The audit log. Names are copied into each line, so that it still reads after what it tells of is
+//! gone.
+
+use crate::entity::audit_event::{ActiveModel, Column, Entity, Model};
+use crate::value::{from_micros, to_micros};
+use crate::{Result, Store, Tx};
+use bramble_model::Timestamp;
+use bramble_model::audit::{Action, Source};
+use bramble_wire::{AccountId, AuditEventId};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use uuid::Uuid;
+
+/// Who did it, or what it was done to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Party {
+    /// `user`, `device`, `auth_key`, `session`, `operator`, `system`.
+    pub kind: &'static str,
+    /// The id, if it has one.
+    pub id: Option<Uuid>,
+    /// The name at that moment.
+    pub name: String,
+}
+
+/// Something that happened, to be recorded in the transaction that does it.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Chosen by the caller.
+    pub id: AuditEventId,
+    /// In whose log.
+    pub account: AccountId,
+    /// When.
+    pub at: Timestamp,
+    /// Where the change came from.
+    pub source: Source,
+    /// What.
+    pub action: Action,
+    /// Facts for people; never a secret, never an address.
+    pub details: String,
+    /// To what.
+    pub subject: Party,
+    /// By whom.
+    pub actor: Party,
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Id.
+    pub id: AuditEventId,
+    /// When.
+    pub at: Timestamp,
+    /// Where the change came from, as [`Source::as_str`] spells it.
+    pub source: String,
+    /// What; `None` for a line of another version.
+    pub action: Option<Action>,
+    /// Facts for people.
+    pub details: String,
+    /// To what.
+    pub subject: String,
+    /// By whom.
+    pub actor: String,
+    /// Two letters, where known.
+    pub country: Option<String>,
+}
+
+impl Tx {
+    /// Writes a line.
+    pub async fn record_audit(&self, event: NewEvent) -> Result<()> {
+        let row = ActiveModel {
+            id: Set(event.id.into()),
+            account_id: Set(event.account.into()),
+            at: Set(to_micros(event.at)),
+            source: Set(event.source.as_str().to_owned()),
+            action: Set(event.action.code().to_owned()),
+            details: Set(event.details),
+            subject_kind: Set(event.subject.kind.to_owned()),
+            subject_id: Set(event.subject.id),
+            subject_name: Set(event.subject.name),
+            actor_kind: Set(event.actor.kind.to_owned()),
+            actor_id: Set(event.actor.id),
+            actor_name: Set(event.actor.name),
+            country: Set(None),
+        };
+        Entity::insert(row).exec_without_returning(&self.inner).await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The newest lines of an account's log.
+    pub async fn audit_events(&self, account: AccountId, limit: u64) -> Result<Vec<Event>> {
+        let rows = Entity::find()
+            .filter(Column::AccountId.eq(Uuid::from(account)))
+            .order_by_desc(Column::At)
+            .order_by_desc(Column::Id)
+            .limit(limit)
+            .all(&self.reader)
+            .await?;
+        Ok(rows.into_iter().map(event).collect())
+    }
+}
+
+fn event(row: Model) -> Event {
+    Event {
+        id: row.id.into(),
+        at: from_micros(row.at),
+        source: row.source,
+        action: Action::parse(&row.action),
+        details: row.details,
+        subject: row.subject_name,
+        actor: row.actor_name,
+        country: row.country,
+    }
+}
