@@ -34,39 +34,29 @@ pub fn is_globally_routable(ip: IpAddr) -> bool {
 }
 
 fn is_global_v4(ip: Ipv4Addr) -> bool {
-    let special = match ip.octets() {
-        // This network, loopback, multicast and all above it with the broadcast address.
-        [0 | 127 | 224..=255, ..] => true,
-        // RFC 1918.
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => true,
-        // Shared address space of providers (RFC 6598).
-        [100, 64..=127, ..] => true,
-        // Link-local, where clouds keep their metadata service.
-        [169, 254, ..] => true,
-        // IETF protocol assignments, documentation, former 6to4 relays.
-        [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [192, 88, 99, _] => true,
-        // Benchmarking (RFC 2544).
-        [198, 18..=19, ..] => true,
-        // A cloud's host agent behind a public address; it answers only from inside of it.
-        [168, 63, 129, 16] => true,
-        _ => false,
-    };
-    !special
+    let bytes = ip.octets();
+    // This network, loopback, multicast and all above it with the broadcast address.
+    let reserved = matches!(bytes, [0 | 127 | 224..=255, ..]);
+    // RFC 1918, and the shared address space of providers (RFC 6598).
+    let private = matches!(bytes, [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..]);
+    // Link-local, where clouds keep their metadata service; one cloud has its host agent behind a public address that
+    // answers only from inside.
+    let platform = matches!(bytes, [169, 254, ..] | [168, 63, 129, 16]);
+    // IETF protocol assignments, former 6to4 relays, documentation, benchmarking (RFC 2544).
+    let assigned = matches!(bytes, [192, 0, 0 | 2, _] | [192, 88, 99, _] | [198, 18..=19, ..])
+        || matches!(bytes, [198, 51, 100, _] | [203, 0, 113, _]);
+    !(reserved || private || platform || assigned)
 }
 
 fn is_global_v6(ip: Ipv6Addr) -> bool {
     let [first, second, ..] = ip.segments();
-    match (first, second) {
-        // Not yet given out, loopback, unique local, link-local, multicast …
-        (0..=0x1FFF | 0x4000..=0xFFFF, _) => false,
-        // IETF protocol assignments: Teredo, ORCHID, benchmarking …
-        (0x2001, 0..=0x01FF) => false,
-        // Documentation.
-        (0x2001, 0x0DB8) | (0x3FFF, 0..=0x0FFF) => false,
-        // 6to4: an IPv4 address in disguise (RFC 7526 has deprecated it).
-        (0x2002, _) => false,
-        _ => true,
-    }
+    let given_out = (0x2000..=0x3FFF).contains(&first);
+    // IETF protocol assignments: Teredo, ORCHID, benchmarking …
+    let assigned = first == 0x2001 && second <= 0x01FF;
+    let documentation = (first == 0x2001 && second == 0x0DB8) || (first == 0x3FFF && second <= 0x0FFF);
+    // An IPv4 address in disguise (RFC 7526 has deprecated it).
+    let six_to_four = first == 0x2002;
+    given_out && !(assigned || documentation || six_to_four)
 }
 
 /// Bytes of an address, for keyed hashes.

@@ -19,9 +19,9 @@ use crate::throttle::lock;
 use crate::udp::UdpPort;
 
 /// RFC 8656 §9.
-const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+const PERMISSION_LIFETIME: Duration = Duration::from_mins(5);
 /// RFC 8656 §12.
-const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+const CHANNEL_LIFETIME: Duration = Duration::from_mins(10);
 /// IPv4 and UDP headers. Counting them bounds the number of datagrams together with the bytes.
 const DATAGRAM_OVERHEAD: usize = 28;
 

@@ -102,7 +102,7 @@ impl Default for Limits {
             requests_per_second: 50,
             request_burst: 200,
             frame_timeout: Duration::from_secs(10),
-            unallocated_timeout: Duration::from_secs(60),
+            unallocated_timeout: Duration::from_mins(1),
             write_timeout: Duration::from_secs(30),
         }
     }

@@ -34,7 +34,7 @@ pub(crate) struct Flow<'a> {
 
 impl Flow<'_> {
     /// Handles one frame of a client. `allocation` is looked up at most once per stretch, and anew after a request.
-    pub(crate) fn from_client(
+    pub(crate) fn handle(
         &mut self,
         origin: &Origin,
         allocation: &mut Option<Arc<Allocation>>,
@@ -47,7 +47,7 @@ impl Flow<'_> {
             Frame::Channel(data) => {
                 let Some(allocation) = allocation else { return };
                 if let Some(peer) = allocation.peer_of(data.channel, self.now) {
-                    self.to_peer(allocation, peer, data.payload);
+                    self.relay_out(allocation, peer, data.payload);
                 }
             }
             Frame::Stun(bytes) => {
@@ -79,11 +79,11 @@ impl Flow<'_> {
         let (Some(peer), Some(payload)) = (peer, message.get(attribute::DATA)) else { return };
         let understood = message.attributes().all(|(kind, _)| attribute::is_understood(kind));
         if understood && allocation.has_permission(peer.ip(), self.now) {
-            self.to_peer(allocation, peer, payload);
+            self.relay_out(allocation, peer, payload);
         }
     }
 
-    fn to_peer(&mut self, from: &Arc<Allocation>, peer: SocketAddr, payload: &[u8]) {
+    fn relay_out(&mut self, from: &Arc<Allocation>, peer: SocketAddr, payload: &[u8]) {
         match from.account.charge(Direction::FromClient, payload.len(), self.may_wait, self.now) {
             Charge::Paid => {}
             Charge::TooFast => return count(&self.shared.counters.dropped, 1),
@@ -92,7 +92,7 @@ impl Flow<'_> {
         // Between two clients of this relay nothing passes through the kernel, so it works without hairpin NAT too.
         if let Some(to) = self.shared.table.of_relayed(peer, self.now) {
             count(&self.shared.counters.from_clients, payload.len());
-            self.to_client(&to, from.relayed, payload);
+            self.relay_in(&to, from.relayed, payload);
         } else if peer.is_ipv6() == from.relayed.is_ipv6() && self.shared.filter.allows(peer) {
             count(&self.shared.counters.from_clients, payload.len());
             let to = Destination { port: Arc::clone(&from.port), to: peer, from: None };
@@ -104,7 +104,7 @@ impl Flow<'_> {
 
     /// RFC 8656 §11.3 and §12.7: what comes to a relayed address goes on if there is a permission, and if the sender is
     /// one that could be given a permission.
-    pub(crate) fn to_client(&mut self, to: &Arc<Allocation>, peer: SocketAddr, payload: &[u8]) {
+    pub(crate) fn relay_in(&mut self, to: &Arc<Allocation>, peer: SocketAddr, payload: &[u8]) {
         let Some(route) = to.route_from(peer, self.now) else {
             return count(&self.shared.counters.forbidden, 1);
         };
@@ -174,7 +174,7 @@ fn receive_from_clients(shared: &Arc<Shared>, port: &Arc<UdpPort>) -> bool {
         let mut flow = Flow { shared, now, out, may_wait: false };
         let mut allocation = None;
         for frame in received.datagrams().filter_map(Frame::of_datagram) {
-            flow.from_client(&origin, &mut allocation, frame);
+            flow.handle(&origin, &mut allocation, frame);
         }
         let lost = out.take_lost();
         count(&shared.counters.dropped, usize::try_from(lost).unwrap_or_default());
@@ -218,7 +218,7 @@ fn receive_from_peers(shared: &Arc<Shared>, allocation: &Arc<Allocation>) -> boo
     let received = allocation.port.receive(|received, out| {
         let mut flow = Flow { shared, now, out, may_wait: false };
         for payload in received.datagrams() {
-            flow.to_client(allocation, received.source, payload);
+            flow.relay_in(allocation, received.source, payload);
         }
     });
     received.is_ok_and(|filled| filled > 0)

@@ -70,8 +70,8 @@ mod tests {
         assert!(!bucket.take(11.0, start + Duration::from_millis(100)));
         assert!(bucket.take(10.0, start + Duration::from_millis(100)));
         // It never holds more than it may, however long nothing was taken.
-        assert!(!bucket.take(51.0, start + Duration::from_secs(60)));
-        assert!(bucket.take(50.0, start + Duration::from_secs(60)));
+        assert!(!bucket.take(51.0, start + Duration::from_mins(1)));
+        assert!(bucket.take(50.0, start + Duration::from_mins(1)));
     }
 
     #[test]

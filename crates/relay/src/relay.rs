@@ -58,7 +58,7 @@ impl Relay {
         }
         let Bound { udp, tcp, tls } = Bound::bind(&config)?;
         let local = LocalAddresses {
-            udp: udp.iter().map(|it| it.local()).collect(),
+            udp: udp.iter().map(UdpPort::local).collect(),
             tcp: tcp.iter().filter_map(|it| it.local_addr().ok()).collect(),
             tls: tls.iter().filter_map(|(it, _)| it.local_addr().ok()).collect(),
         };

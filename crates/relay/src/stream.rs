@@ -131,7 +131,7 @@ impl Connection<'_> {
             let deadline = self.deadline(allocation.is_some(), without_allocation_since, frame_began);
             let read = tokio::select! {
                 () = ended(allocation.as_ref()) => {
-                    if self.gives_up(allocation.as_ref()) { return }
+                    if !was_released(allocation.as_ref()) { return }
                     without_allocation_since = Instant::now();
                     continue;
                 }
@@ -156,11 +156,6 @@ impl Connection<'_> {
         }
     }
 
-    /// A client that gave its allocation up itself may make another on the same connection.
-    fn gives_up(&self, ended: Option<&Arc<Allocation>>) -> bool {
-        ended.is_none_or(|it| !it.is_released())
-    }
-
     fn deadline(&self, allocated: bool, since: Instant, frame_began: Option<Instant>) -> Option<Instant> {
         let of_frame = frame_began.map(|it| it + self.shared.limits.frame_timeout);
         let of_stranger = (!allocated).then(|| since + self.shared.limits.unallocated_timeout);
@@ -174,8 +169,13 @@ impl Connection<'_> {
         let longest =
             || if table.of_client(tuple, now).is_some() { LONGEST_FRAME } else { LONGEST_UNAUTHENTICATED };
         let mut allocation = None;
-        splitter.feed(bytes, longest, |frame| flow.from_client(self.origin, &mut allocation, frame))
+        splitter.feed(bytes, longest, |frame| flow.handle(self.origin, &mut allocation, frame))
     }
+}
+
+/// A client that gave its allocation up itself may make another on the same connection.
+fn was_released(ended: Option<&Arc<Allocation>>) -> bool {
+    ended.is_some_and(|it| it.is_released())
 }
 
 async fn ended(allocation: Option<&Arc<Allocation>>) {

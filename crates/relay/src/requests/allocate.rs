@@ -17,9 +17,9 @@ use crate::udp::{Purpose, UdpPort};
 /// IANA's number of UDP, the only transport peers are reached by.
 const UDP: u8 = 17;
 /// RFC 8656 §3.2 names ten minutes.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
+const DEFAULT_LIFETIME: Duration = Duration::from_mins(10);
 /// RFC 8656 §7.2 recommends an hour at most.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(3600);
+const LONGEST_LIFETIME: Duration = Duration::from_hours(1);
 /// Ports tried before the server says that it is full. The table knows its own, so these are other programs'.
 const ATTEMPTS: usize = 32;
 

@@ -125,16 +125,12 @@ impl Splitter {
             self.pending.shrink_to(0);
         }
         while !bytes.is_empty() {
-            match Frame::first_of_stream(bytes, longest())? {
-                Some((frame, length)) => {
-                    each(frame);
-                    bytes = &bytes[length..];
-                }
-                None => {
-                    self.pending.extend_from_slice(bytes);
-                    break;
-                }
-            }
+            let Some((frame, length)) = Frame::first_of_stream(bytes, longest())? else {
+                self.pending.extend_from_slice(bytes);
+                break;
+            };
+            each(frame);
+            bytes = &bytes[length..];
         }
         Ok(())
     }
