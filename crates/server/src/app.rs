@@ -1,12 +1,24 @@
-//! The running server: what every operation needs, built once.
+//! The running server: what every operation needs, built once, served, stopped.
+//!
+//! `App::build` opens everything and listens nowhere, [`Server::start`] serves on listeners that are
+//! bound already, [`Server::shutdown`] stops. `main` does no more than that; the tests do the same.
 
 use crate::config::Config;
+use crate::front_door::{FrontDoor, Listeners};
 use crate::link::Link;
 use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::start::{self, DataLock, StartError};
 use bramble_model::seal::MasterKey;
 use bramble_model::{SharedClock, SharedRandom};
 use bramble_store::Store;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long running requests may go on after the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(6);
 
 /// What operations work with. Handed to every handler as axum state: `State(app): State<Ctx>`.
 #[derive(Debug)]
@@ -33,7 +45,82 @@ pub struct App {
     pub passwords: crate::auth::Passwords,
     /// Wakes the delivery of mail.
     pub outbox: crate::mail::Outbox,
+    /// What Prometheus reads.
+    pub metrics: Metrics,
+    /// Cancelled when the server stops: long answers end themselves.
+    pub stopping: CancellationToken,
+    /// Work that goes on after its request was answered; waited for at the stop.
+    pub tasks: TaskTracker,
+    /// No other process works on the data folder.
+    _lock: DataLock,
 }
 
 /// The shared state of every handler.
 pub type Ctx = Arc<App>;
+
+impl App {
+    /// Opens the data folder and everything in it. Listens nowhere.
+    pub async fn build(config: Config, clock: SharedClock, random: SharedRandom) -> Result<Ctx, StartError> {
+        let lock = DataLock::take(&config.data)?;
+        let (store, master_key) = start::open(&config, &*random).await?;
+        let link = Link::new(config.ping_interval, config.online_grace);
+        Ok(Arc::new(Self {
+            config,
+            store,
+            clock,
+            random,
+            master_key,
+            link,
+            live: Live::default(),
+            signalling: crate::sessions::Signalling::default(),
+            throttle: crate::auth::Throttle::default(),
+            passwords: crate::auth::Passwords::default(),
+            outbox: crate::mail::Outbox::default(),
+            metrics: Metrics::default(),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            _lock: lock,
+        }))
+    }
+}
+
+/// A server that takes connections.
+#[derive(Debug)]
+pub struct Server {
+    /// What it serves.
+    pub app: Ctx,
+    /// Where it listens.
+    pub front_door: FrontDoor,
+}
+
+impl Server {
+    /// Binds what the configuration says and serves.
+    pub async fn listen(app: Ctx) -> Result<Self, StartError> {
+        let listeners = Listeners::bind(&app.config).await?;
+        Self::start(app, listeners)
+    }
+
+    /// Serves on bound listeners, and does the work that goes on between requests.
+    pub fn start(app: Ctx, listeners: Listeners) -> Result<Self, StartError> {
+        let front_door = FrontDoor::open(Arc::clone(&app), listeners)?;
+        Ok(Self { app, front_door })
+    }
+
+    /// Stops: takes no more connections, ends device and browser streams, lets running requests
+    /// finish, closes the database.
+    pub async fn shutdown(self) {
+        self.app.stopping.cancel();
+        self.app.link.close_all();
+        self.app.tasks.close();
+        let drained = async {
+            self.front_door.closed().await;
+            self.app.tasks.wait().await;
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!("some requests did not finish in time and were cut off");
+        }
+        if let Err(error) = self.app.store.clone().close().await {
+            tracing::error!(%error, "the database did not close cleanly");
+        }
+    }
+}
