@@ -1,0 +1,130 @@
+//! The channels of a session: which is which, and what the messages on them mean.
+
+use bramble_wire::channel::{CONTROL, Control, MAX_MESSAGE, SHELL, ToShell};
+use str0m::channel::{ChannelData, ChannelId};
+
+/// Longest text message: all of ours are far shorter, and a longer one is not looked at.
+const MOST_TEXT: usize = 4 * 1024;
+
+/// The open channels.
+#[derive(Debug, Default)]
+pub(crate) struct Channels {
+    pub(crate) control: Option<ChannelId>,
+    pub(crate) shell: Option<ChannelId>,
+}
+
+/// A message from the browser.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Ping(u64),
+    Bye(String),
+    Start {
+        cols: u16,
+        rows: u16,
+    },
+    Resize {
+        cols: u16,
+        rows: u16,
+    },
+    Credit(u64),
+    /// Terminal bytes, where the message itself holds them.
+    Keys,
+    /// Nothing this device understands; a later browser may say more.
+    Unknown,
+}
+
+impl Channels {
+    /// Takes note of a channel; `false` if it has no place in this session.
+    pub(crate) fn opened(&mut self, id: ChannelId, label: &str) -> bool {
+        let place = match label {
+            CONTROL => &mut self.control,
+            SHELL => &mut self.shell,
+            _ => return false,
+        };
+        if place.is_some() {
+            return false;
+        }
+        *place = Some(id);
+        true
+    }
+
+    /// Whether one of ours was closed.
+    pub(crate) fn closed(&mut self, id: ChannelId) -> bool {
+        let mut ours = false;
+        for place in [&mut self.control, &mut self.shell] {
+            if *place == Some(id) {
+                *place = None;
+                ours = true;
+            }
+        }
+        ours
+    }
+
+    pub(crate) fn are_open(&self) -> bool {
+        self.control.is_some() && self.shell.is_some()
+    }
+
+    pub(crate) fn hear(&self, message: &ChannelData) -> Heard {
+        if self.shell == Some(message.id) {
+            on_shell(message.binary, &message.data)
+        } else if self.control == Some(message.id) {
+            on_control(message.binary, &message.data)
+        } else {
+            Heard::Unknown
+        }
+    }
+}
+
+fn on_shell(binary: bool, data: &[u8]) -> Heard {
+    if binary {
+        return if data.len() <= MAX_MESSAGE { Heard::Keys } else { Heard::Unknown };
+    }
+    if data.len() > MOST_TEXT {
+        return Heard::Unknown;
+    }
+    match serde_json::from_slice(data) {
+        Ok(ToShell::Start { cols, rows }) => Heard::Start { cols, rows },
+        Ok(ToShell::Resize { cols, rows }) => Heard::Resize { cols, rows },
+        Ok(ToShell::Credit { bytes }) => Heard::Credit(bytes),
+        Err(_) => Heard::Unknown,
+    }
+}
+
+fn on_control(binary: bool, data: &[u8]) -> Heard {
+    if binary || data.len() > MOST_TEXT {
+        return Heard::Unknown;
+    }
+    match serde_json::from_slice(data) {
+        Ok(Control::Ping { seq }) => Heard::Ping(seq),
+        Ok(Control::Bye { reason }) => Heard::Bye(reason),
+        Ok(Control::Pong { .. }) | Err(_) => Heard::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_understood_on_their_own_channel_only() {
+        let start = br#"{"type":"start","cols":80,"rows":24}"#;
+        let ping = br#"{"type":"ping","seq":7}"#;
+        assert_eq!(on_shell(false, start), Heard::Start { cols: 80, rows: 24 });
+        assert_eq!(on_control(false, start), Heard::Unknown);
+        assert_eq!(on_control(false, ping), Heard::Ping(7));
+        assert_eq!(on_shell(false, ping), Heard::Unknown);
+        assert_eq!(on_shell(true, ping), Heard::Keys);
+    }
+
+    #[test]
+    fn what_is_too_large_or_no_message_is_not_looked_at() {
+        assert_eq!(on_shell(true, &vec![0; MAX_MESSAGE + 1]), Heard::Unknown);
+        let mut long = br#"{"type":"bye","reason":""#.to_vec();
+        long.resize(MOST_TEXT, b'a');
+        long.extend(b"\"}");
+        for data in [&long[..], b"", b"{", b"null", br#"{"type":"start","cols":-1,"rows":1}"#] {
+            assert_eq!(on_control(false, data), Heard::Unknown);
+            assert_eq!(on_shell(false, data), Heard::Unknown);
+        }
+    }
+}

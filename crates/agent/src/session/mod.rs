@@ -1,0 +1,139 @@
+//! One session: a browser on this device's shell, over WebRTC, end to end encrypted.
+//!
+//! It is: the peer connection (`peer`), its sockets and relays (`net`), the messages of its channels
+//! (`channels`) and the terminal behind it (`shell`, `pty`). Each session is one task which owns all of
+//! its state; nothing of it exists while none runs.
+//! It is not: signalling. Whoever talks to the server hands in the offer and what comes later as
+//! [`Input`] and carries away [`Output`].
+//! To add a kind of session: a module beside `shell` with the same few functions, a variant of
+//! `Work` in `channels`, and its settings in [`SessionSettings`].
+
+mod channels;
+mod credit;
+mod flow;
+mod net;
+mod peer;
+mod pty;
+mod shell;
+
+pub use shell::ShellSettings;
+
+use bramble_wire::SessionId;
+use bramble_wire::channel::HEARTBEAT_TIMEOUT_SECONDS;
+use bramble_wire::signalling::{Answer, IceCandidate, MAX_SDP, Offer, SessionKind, StateReport};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// What holds for the sessions of this device.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    /// The shell; `None` when remote shell is switched off.
+    pub shell: Option<ShellSettings>,
+    /// Offer relayed candidates only.
+    pub relay_only: bool,
+    /// Offer these addresses instead of those of the interfaces.
+    pub host_addresses: Option<Vec<IpAddr>>,
+    /// For TURN over TLS; without it such servers are passed over.
+    pub turn_tls: Option<Arc<rustls::ClientConfig>>,
+    /// Silence of the browser after which it is taken for gone.
+    pub heartbeat_timeout: Duration,
+    /// From the offer to open channels.
+    pub connect_timeout: Duration,
+    /// How long a session outlives the device's contact to the server ([`Input::ServerContact`]).
+    pub without_server: Duration,
+    /// From SIGHUP to SIGKILL.
+    pub kill_grace: Duration,
+}
+
+impl SessionSettings {
+    /// The usual ones, with this shell or none.
+    pub fn new(shell: Option<ShellSettings>) -> Self {
+        Self {
+            shell,
+            relay_only: false,
+            host_addresses: None,
+            turn_tls: None,
+            heartbeat_timeout: Duration::from_secs(HEARTBEAT_TIMEOUT_SECONDS),
+            connect_timeout: Duration::from_secs(30),
+            without_server: Duration::from_hours(8),
+            kill_grace: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What the server says about a running session.
+#[derive(Debug)]
+pub enum Input {
+    /// The browser has another address.
+    RemoteCandidate(IceCandidate),
+    /// The device lost (`false`) or found (`true`) the server.
+    ServerContact(bool),
+    /// End it; the browser is told why.
+    End {
+        /// A sentence for people.
+        reason: String,
+    },
+}
+
+/// What a session says to the server.
+#[derive(Debug)]
+pub enum Output {
+    /// First, and once.
+    Answer(Answer),
+    /// Another address of this device.
+    Candidate(IceCandidate),
+    /// Connected, with the path; ended, with the reason. Nothing follows the latter.
+    State(StateReport),
+}
+
+/// Starts the session on the current runtime. The task ends by itself; dropping `input` does not end
+/// it, aborting the task hangs up its shell at once.
+pub fn start(
+    id: SessionId,
+    offer: Offer,
+    settings: SessionSettings,
+    input: mpsc::Receiver<Input>,
+    output: mpsc::Sender<Output>,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        match accept(&id, &offer, &settings) {
+            Ok(peer) => Box::new(peer).run(input, output).await,
+            Err(error) => {
+                tracing::info!(session.id = %id, reason = %error, "session refused");
+                let answer = Answer::Refused { error: error.to_string() };
+                // A receiver that is gone has no use for the answer.
+                let _ = output.send(Output::Answer(answer)).await;
+            }
+        }
+    })
+}
+
+/// Why a session was refused, in words for the person in the browser.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("Remote shell is switched off on this device. Turn it on there with: rpi-connect shell on")]
+    ShellOff,
+    #[error("Screen sharing is not available on this device")]
+    NoScreen,
+    #[error("File transfer is not available on this device")]
+    NoFiles,
+    #[error("This browser's connection offer could not be understood. Reload the page and try again")]
+    BadOffer,
+    #[error("This device could not open a network socket")]
+    NoSocket(#[from] std::io::Error),
+}
+
+fn accept(id: &SessionId, offer: &Offer, settings: &SessionSettings) -> Result<peer::Peer, Refusal> {
+    let shell = match offer.kind {
+        SessionKind::Shell => settings.shell.clone().ok_or(Refusal::ShellOff)?,
+        SessionKind::Vnc => return Err(Refusal::NoScreen),
+        SessionKind::Files => return Err(Refusal::NoFiles),
+    };
+    if offer.sdp.len() > MAX_SDP {
+        return Err(Refusal::BadOffer);
+    }
+    peer::Peer::accept(*id, offer, shell, settings)
+}

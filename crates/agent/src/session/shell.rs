@@ -1,0 +1,247 @@
+//! The remote shell: the person's login shell on a real terminal, with bounded queues both ways.
+
+use super::credit::Credit;
+use super::pty::{Account, Program, Pty};
+use bramble_wire::channel::FromShell;
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+/// Bytes typed or pasted that the shell has not read yet. More is dropped: a shell which reads nothing
+/// must not hold memory.
+const MOST_INPUT: usize = 1024 * 1024;
+/// Above this the session reads its network less eagerly while the shell keeps reading.
+const HIGH_INPUT: usize = 256 * 1024;
+/// A shell that read nothing for this long is not waited for.
+const INPUT_STALL: Duration = Duration::from_millis(20);
+/// After the shell's end, how long to wait for output of jobs that still hold its terminal.
+const DRAIN: Duration = Duration::from_millis(100);
+
+/// Whose shell, and what it inherits.
+#[derive(Clone, Debug)]
+pub struct ShellSettings {
+    account: Account,
+    /// Variables taken over from this process beside the locale.
+    pub keep: Vec<String>,
+}
+
+impl ShellSettings {
+    /// The login shell of whoever runs this process, from the password database.
+    pub fn of_current_user() -> io::Result<Self> {
+        Ok(Self {
+            account: Account::current()?,
+            // Without it the person's own `rpi-connect` would not find the daemon.
+            keep: vec!["XDG_RUNTIME_DIR".to_owned()],
+        })
+    }
+
+    /// Another program than the login shell, with no arguments.
+    #[must_use]
+    pub fn with_program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.account.shell = program.into();
+        self
+    }
+
+    fn program(&self) -> Program {
+        let account = &self.account;
+        let mut argv0 = OsString::from("-");
+        argv0.push(account.shell.file_name().unwrap_or(OsStr::new("sh")));
+        let home = if account.home.is_dir() { account.home.as_path() } else { Path::new("/") };
+        let path = if account.administrator {
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        } else {
+            "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+        };
+        let mut environment: Vec<(OsString, OsString)> =
+            std::env::vars_os().filter(|(name, _)| self.keeps(&name.to_string_lossy())).collect();
+        let own = [
+            ("HOME", account.home.as_os_str()),
+            ("USER", OsStr::new(&account.name)),
+            ("LOGNAME", OsStr::new(&account.name)),
+            ("SHELL", account.shell.as_os_str()),
+            ("PATH", OsStr::new(path)),
+            ("TERM", OsStr::new("xterm-256color")),
+        ];
+        environment.extend(own.map(|(name, value)| (name.into(), value.into())));
+        Program { path: account.shell.clone(), argv0, directory: home.to_owned(), environment }
+    }
+
+    /// Everything else of the daemon's environment stays out: it may hold a key.
+    fn keeps(&self, name: &str) -> bool {
+        name == "LANG" || name.starts_with("LC_") || self.keep.iter().any(|kept| kept == name)
+    }
+}
+
+/// The shell side of a session.
+#[derive(Debug)]
+pub(crate) enum Shell {
+    /// The browser has not said how large its window is.
+    Waiting(ShellSettings),
+    Running(Box<Running>),
+    /// Its exit was reported, or it could not start.
+    Gone,
+}
+
+/// A shell with its queues.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) pty: Pty,
+    pub(crate) credit: Credit,
+    input: VecDeque<u8>,
+    input_moved: Instant,
+    dropped: u64,
+    /// Nobody holds the terminal any more.
+    closed: bool,
+    exit: Option<(ExitStatus, Instant)>,
+}
+
+impl Shell {
+    /// Starts it, and says what the browser is to hear. A second start is ignored.
+    pub(crate) fn start(&mut self, cols: u16, rows: u16) -> Option<FromShell> {
+        let Self::Waiting(settings) = self else { return None };
+        let program = settings.program();
+        let path = program.path.clone();
+        match Pty::spawn(program, cols, rows) {
+            Ok(pty) => {
+                let tty = pty.tty.clone();
+                *self = Self::Running(Box::new(Running {
+                    pty,
+                    credit: Credit::new(),
+                    input: VecDeque::new(),
+                    input_moved: Instant::now(),
+                    dropped: 0,
+                    closed: false,
+                    exit: None,
+                }));
+                Some(FromShell::Started { tty })
+            }
+            Err(error) => {
+                tracing::warn!(%error, shell = %path.display(), "the login shell could not be started");
+                *self = Self::Gone;
+                let message = format!("The login shell {} could not be started: {error}", path.display());
+                Some(FromShell::Error { message })
+            }
+        }
+    }
+
+    pub(crate) fn running(&mut self) -> Option<&mut Running> {
+        match self {
+            Self::Running(running) => Some(running),
+            Self::Waiting(_) | Self::Gone => None,
+        }
+    }
+}
+
+/// What became of a look at the terminal.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    Bytes(usize),
+    Nothing,
+}
+
+impl Running {
+    /// Fills the buffer with output, as far as there is any.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
+        let mut filled = 0;
+        while filled < buffer.len() && !self.closed {
+            match self.pty.try_read(&mut buffer[filled..]) {
+                Ok(0) => self.closed = true,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // EIO: the last process let go of the terminal.
+                Err(_) => self.closed = true,
+            }
+        }
+        if filled == 0 { Read::Nothing } else { Read::Bytes(filled) }
+    }
+
+    /// Takes keys from the browser.
+    pub(crate) fn type_in(&mut self, bytes: &[u8]) {
+        let room = MOST_INPUT.saturating_sub(self.input.len());
+        if bytes.len() > room {
+            if self.dropped == 0 {
+                tracing::warn!("input dropped: the shell does not read it");
+            }
+            self.dropped += (bytes.len() - room) as u64;
+        }
+        self.input.extend(&bytes[..bytes.len().min(room)]);
+        self.pass_input();
+    }
+
+    /// Moves waiting keys to the terminal, as many as it takes.
+    pub(crate) fn pass_input(&mut self) {
+        while !self.input.is_empty() {
+            match self.pty.try_write(self.input.as_slices().0) {
+                Ok(written) => {
+                    self.input.drain(..written);
+                    self.input_moved = Instant::now();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => self.input.clear(),
+            }
+        }
+        // What a paste took is given back.
+        self.input.shrink_to(4096);
+    }
+
+    pub(crate) fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Whether the network should wait for the shell: it lags, but it reads.
+    pub(crate) fn lags(&self) -> bool {
+        self.input.len() > HIGH_INPUT && self.input_moved.elapsed() < INPUT_STALL
+    }
+
+    pub(crate) fn may_read(&self) -> bool {
+        !self.closed
+    }
+
+    pub(crate) fn has_exited(&self) -> bool {
+        self.exit.is_some()
+    }
+
+    pub(crate) fn exited(&mut self, status: ExitStatus) {
+        self.exit = Some((status, Instant::now()));
+    }
+
+    /// When to look again whether all output is through.
+    pub(crate) fn drain_deadline(&self) -> Option<Instant> {
+        self.exit.map(|(_, at)| at + DRAIN)
+    }
+
+    /// How it ended, once it has and its last look found no more output.
+    pub(crate) fn ending(&self, now: Instant) -> Option<FromShell> {
+        let (status, at) = self.exit?;
+        let drained = self.closed || now >= at + DRAIN;
+        drained.then(|| FromShell::Exit { status: status.code(), signal: status.signal() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_locale_and_what_is_named_is_kept() {
+        let settings = ShellSettings::of_current_user().expect("an account");
+        for kept in ["LANG", "LC_ALL", "LC_TIME", "XDG_RUNTIME_DIR"] {
+            assert!(settings.keeps(kept), "{kept}");
+        }
+        for left in ["RPI_CONNECT_AUTH_KEY", "LANGUAGE_KEY", "PATH", "LD_PRELOAD", "LC", "HOME"] {
+            assert!(!settings.keeps(left), "{left}");
+        }
+    }
+
+    #[test]
+    fn a_login_shell_is_named_with_a_dash() {
+        let settings = ShellSettings::of_current_user().expect("an account").with_program("/bin/sh");
+        assert_eq!(settings.program().argv0, "-sh");
+    }
+}

@@ -1,0 +1,5 @@
+//! The agent's integration tests.
+
+mod peer;
+mod session;
+mod visit;

@@ -1,0 +1,180 @@
+//! The browser's side of a session, for tests: a real WebRTC peer on a real socket.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::channel::ChannelId;
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+
+/// What the test tells the peer.
+pub enum Order {
+    Answer(String),
+    Candidate(String),
+    Send {
+        label: &'static str,
+        binary: bool,
+        data: Vec<u8>,
+    },
+    /// Grant credit for every byte received from now on.
+    Draw(bool),
+    /// Neither listen nor answer any more, like a browser whose machine lost power.
+    Vanish,
+}
+
+/// What the peer tells the test.
+#[derive(Debug)]
+pub enum Seen {
+    Open,
+    Message { label: String, binary: bool, data: Vec<u8> },
+    Closed,
+}
+
+pub struct TestPeer {
+    pub offer: String,
+    pub orders: mpsc::UnboundedSender<Order>,
+    pub seen: mpsc::UnboundedReceiver<Seen>,
+}
+
+impl TestPeer {
+    /// A peer with an offer, listening on loopback.
+    pub async fn new() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let local = socket.local_addr().expect("an address");
+        let mut rtc = Rtc::builder().set_sctp_max_buffered_amount(8 << 20).build(Instant::now());
+        rtc.add_local_candidate(Candidate::host(local, Protocol::Udp).expect("a candidate"));
+        let mut api = rtc.sdp_api();
+        api.add_channel("control".to_owned());
+        api.add_channel("shell".to_owned());
+        let (offer, pending) = api.apply().expect("an offer");
+        let (orders, given) = mpsc::unbounded_channel();
+        let (tell, seen) = mpsc::unbounded_channel();
+        let state =
+            State { rtc, socket, local, pending: Some(pending), labels: HashMap::new(), draw: true, tell };
+        tokio::spawn(state.run(given));
+        Self { offer: offer.to_sdp_string(), orders, seen }
+    }
+
+    pub fn order(&self, order: Order) {
+        self.orders.send(order).expect("the peer runs");
+    }
+}
+
+struct State {
+    rtc: Rtc,
+    socket: UdpSocket,
+    local: SocketAddr,
+    pending: Option<SdpPendingOffer>,
+    labels: HashMap<ChannelId, String>,
+    draw: bool,
+    tell: mpsc::UnboundedSender<Seen>,
+}
+
+impl State {
+    async fn run(mut self, mut given: mpsc::UnboundedReceiver<Order>) {
+        let mut buffer = vec![0; 2048];
+        loop {
+            let Some(timeout) = self.drain().await else { break };
+            let mut fed = 0;
+            tokio::select! {
+                order = given.recv() => match order {
+                    None => break,
+                    Some(Order::Vanish) => {
+                        // Until the test ends.
+                        while given.recv().await.is_some() {}
+                        break;
+                    }
+                    Some(order) => self.obey(order),
+                },
+                received = self.socket.recv_from(&mut buffer) => {
+                    let mut next = received.ok();
+                    while let Some((length, from)) = next {
+                        self.feed(from, &buffer[..length]);
+                        fed += 1;
+                        next = (fed < 16).then(|| self.socket.try_recv_from(&mut buffer).ok()).flatten();
+                    }
+                }
+                () = tokio::time::sleep_until(timeout.into()) => {
+                    let _ = self.rtc.handle_input(Input::Timeout(Instant::now()));
+                }
+            }
+        }
+        let _ = self.tell.send(Seen::Closed);
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Answer(sdp) => {
+                let answer = SdpAnswer::from_sdp_string(&sdp).expect("an answer");
+                let pending = self.pending.take().expect("the first answer");
+                self.rtc.sdp_api().accept_answer(pending, answer).expect("a fitting answer");
+            }
+            Order::Candidate(line) => {
+                self.rtc.add_remote_candidate(Candidate::from_sdp_string(&line).expect("a candidate"));
+            }
+            Order::Send { label, binary, data } => self.send(label, binary, &data),
+            Order::Draw(draw) => self.draw = draw,
+            Order::Vanish => unreachable!("handled by the loop"),
+        }
+        let _ = self.rtc.handle_input(Input::Timeout(Instant::now()));
+    }
+
+    fn send(&mut self, label: &str, binary: bool, data: &[u8]) {
+        let id = self.labels.iter().find(|(_, name)| *name == label).map(|(id, _)| *id);
+        let mut channel = id.and_then(|id| self.rtc.channel(id)).expect("an open channel");
+        assert!(channel.write(binary, data).expect("an open channel"), "the peer's buffer is full");
+    }
+
+    fn feed(&mut self, source: SocketAddr, bytes: &[u8]) {
+        let Ok(contents) = bytes.try_into() else { return };
+        let datagram = Receive { proto: Protocol::Udp, source, destination: self.local, contents };
+        let _ = self.rtc.handle_input(Input::Receive(Instant::now(), datagram));
+    }
+
+    /// Until it wants to wait; `None` when the connection is over.
+    async fn drain(&mut self) -> Option<Instant> {
+        let mut drawn = 0;
+        loop {
+            if !self.rtc.is_alive() {
+                return None;
+            }
+            match self.rtc.poll_output().ok()? {
+                Output::Transmit(it) => {
+                    let _ = self.socket.send_to(&it.contents, it.destination).await;
+                }
+                Output::Event(event) => drawn += self.notice(event),
+                Output::Timeout(at) if drawn == 0 => {
+                    return Some(at.max(Instant::now() + Duration::from_micros(1)));
+                }
+                Output::Timeout(_) => {
+                    self.send("shell", false, format!(r#"{{"type":"credit","bytes":{drawn}}}"#).as_bytes());
+                    drawn = 0;
+                }
+            }
+        }
+    }
+
+    fn notice(&mut self, event: Event) -> usize {
+        let mut drawn = 0;
+        let seen = match event {
+            Event::ChannelOpen(id, label) => {
+                self.labels.insert(id, label);
+                Seen::Open
+            }
+            Event::ChannelData(message) => {
+                let label = self.labels[&message.id].clone();
+                if self.draw && label == "shell" && message.binary {
+                    drawn = message.data.len();
+                }
+                Seen::Message { label, binary: message.binary, data: message.data }
+            }
+            Event::Closed => Seen::Closed,
+            _ => return 0,
+        };
+        let _ = self.tell.send(seen);
+        drawn
+    }
+}
