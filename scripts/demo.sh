@@ -58,7 +58,7 @@ agent_answers() { on_device "$programs/rpi-connect" version && [ -S "$device/run
 # Each program in a process group of its own: Ctrl+C reaches only this script, which stops them in order.
 set -m
 bramble serve --data "$server" --listen "127.0.0.1:$port" --public-url "$address" \
-    --relay-listen "127.0.0.1:$relay_port" >"$home/server.log" 2>&1 &
+    --relay-udp "127.0.0.1:$relay_port" --relay-tcp "127.0.0.1:$relay_port" >"$home/server.log" 2>&1 &
 pids+=($!)
 set +m
 until_it "${pids[0]}" "The server" answers

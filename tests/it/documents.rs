@@ -1,0 +1,73 @@
+//! Documents that can be wrong are run or compared with what they describe.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").to_owned()
+}
+
+fn markdown(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            markdown(&path, found);
+        } else if path.extension().is_some_and(|e| e == "md") {
+            found.push(path);
+        }
+    }
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut found =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].iter().map(|name| root().join(name)).collect();
+    markdown(&root().join("docs"), &mut found);
+    found
+}
+
+/// The targets of `[text](target)` and `![text](target)` outside fenced blocks.
+fn links(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        if fenced {
+            continue;
+        }
+        for part in line.split("](").skip(1) {
+            if let Some((target, _)) = part.split_once(')') {
+                found.push(target.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut broken = Vec::new();
+    for document in documents() {
+        let text = fs::read_to_string(&document).expect("the document is there");
+        for link in links(&text).iter().filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let file = link.split('#').next().unwrap_or_default();
+            if !document.with_file_name("").join(file).exists() {
+                broken.push(format!("{} links to {link}", document.display()));
+            }
+        }
+    }
+    assert_eq!(broken, Vec::<String>::new());
+}
+
+#[test]
+fn every_decision_is_in_the_index() {
+    let folder = root().join("docs/adr");
+    let index = fs::read_to_string(folder.join("README.md")).expect("the index");
+    for entry in fs::read_dir(&folder).expect("the folder").flatten() {
+        let name = entry.file_name().into_string().expect("UTF-8");
+        if name != "README.md" {
+            assert!(index.contains(&format!("({name})")), "docs/adr/README.md does not list {name}");
+        }
+    }
+}
