@@ -63,6 +63,14 @@ count_libtest() {
     failed=$((failed + bad))
 }
 
+# Node's runner ends with "# pass 12" (or "ℹ pass 12") and "# fail 0".
+count_node() {
+    local good bad
+    read -r good bad < <(awk '$2 == "pass" { p += $3 } $2 == "fail" { f += $3 } END { print p + 0, f + 0 }' "$1")
+    passed=$((passed + good))
+    failed=$((failed + bad))
+}
+
 # Playwright's list reporter ends with "  2 failed", "  1 skipped", "  31 passed (1.2m)", each on a line.
 count_playwright() {
     local line
@@ -88,7 +96,7 @@ finish() {
 
 checks() {
     stage formatting count_check cargo fmt --all --check
-    stage types count_check npm run --silent check
+    stage types count_check types
     if command -v shellcheck >/dev/null 2>&1; then
         stage "shell scripts" count_check shellcheck scripts/*.sh .ci/run
     fi
@@ -101,6 +109,9 @@ dependencies() {
     # advisory must not turn an unchanged commit red.
     PATH="$(scripts/cargo-tool.sh --where):$PATH" cargo deny --offline check bans licenses sources
 }
+
+# The page's own code, then the browser scenarios.
+types() { npm run --silent check && node_modules/.bin/tsc -p tests/browser; }
 
 documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps; }
 
@@ -133,6 +144,7 @@ if stage programs count_check programs; then
     [ "$mode" != --full ] || profile=full
     stage tests count_nextest cargo nextest run --workspace --no-fail-fast --profile "$profile"
     stage "documentation tests" count_libtest cargo test --quiet --workspace --doc --no-fail-fast
+    stage "page code" count_node npm test --silent
     stage browser count_playwright browser
 fi
 finish
