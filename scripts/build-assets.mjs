@@ -2,7 +2,7 @@
 // the folder given as the first argument, beside a Rust file that embeds it. `crates/server/build.rs`
 // runs this; packages are looked up from here upwards, as node does.
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -113,6 +113,7 @@ async function main() {
   files.set("favicon.svg", readFileSync(join(assets, "favicon.svg")));
 
   const folder = join(out, "assets");
+  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   let constantsRs = "";
   let tableRs = "";

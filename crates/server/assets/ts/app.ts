@@ -1,1 +1,20 @@
+// Everything that pages other than session windows do in the browser. Pages work without it, but for
+// what cannot: copying, times in the reader's zone, and lists that change by themselves.
 import "htmx.org";
+import { startComboboxes } from "./combobox";
+import { startCopying } from "./copy";
+import { startDialogs } from "./dialogs";
+import { startForms } from "./forms";
+import { startLive } from "./live";
+import { startMenus } from "./menus";
+import { startThemeSwitch } from "./theme-switch";
+import { startTimes } from "./times";
+
+startThemeSwitch();
+startCopying();
+startTimes();
+startMenus();
+startDialogs();
+startForms();
+startComboboxes();
+startLive();

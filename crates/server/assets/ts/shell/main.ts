@@ -1,1 +1,195 @@
-export {};
+// The remote shell's window: opens a session as soon as it is looked at, and says where it stands.
+//
+// For troubleshooting the address takes `?relay=1` (only through the relay), `?relay=udp`, `?relay=tcp`
+// and `?relay=tls` (only through the relay, by this transport).
+import { copyText } from "../clipboard";
+import { toast } from "../toasts";
+import { Clipboard } from "./clipboard";
+import { Find } from "./find";
+import { Keys } from "./keys";
+import { mark, markPrompt } from "./marks";
+import { type Options, Session } from "./session";
+import { Screen } from "./terminal";
+import { Window } from "./window";
+
+/** Milliseconds between two looks at the connection's statistics. */
+const LOOK = 2_000;
+
+function element<T extends HTMLElement>(id: string): T {
+  return document.getElementById(id) as T;
+}
+
+function options(): Options {
+  const wanted = new URLSearchParams(location.search).get("relay");
+  if (wanted === "udp" || wanted === "tcp" || wanted === "tls") return { relay: wanted };
+  return wanted === "1" ? { relay: "any" } : {};
+}
+
+/** The page to sign in on, coming back here afterwards with the same options. */
+function withReturn(path: string): string {
+  const url = new URL(path, location.origin);
+  url.searchParams.set("return_to", location.pathname + location.search);
+  return url.pathname + url.search;
+}
+
+const body = document.body;
+const device = body.dataset["device"] ?? "";
+const name = body.dataset["name"] ?? "the device";
+
+let session: Session | undefined;
+let toldDeaf = 0;
+let leaving = false;
+
+const view = new Window(
+  name,
+  () => connect(true),
+  () => session?.leave("You disconnected."),
+);
+
+const screen = new Screen(element("terminal"), {
+  input(text) {
+    if (session?.input(keys.through(text)) === false) deaf();
+  },
+  binary(text) {
+    session?.binary(text);
+  },
+  resize(cols, rows) {
+    session?.resize(cols, rows);
+  },
+  hover(address) {
+    const line = element("hover-link");
+    line.hidden = address === undefined;
+    line.textContent = address ?? "";
+  },
+  follow: ask,
+  found: (index, count) => find.count(index, count),
+});
+const clipboard = new Clipboard(screen);
+const find = new Find(screen);
+const keys = new Keys(screen, clipboard, () => find.open());
+
+/** Typed into nothing: said at most once a second. */
+function deaf(): void {
+  if (performance.now() - toldDeaf < 1000) return;
+  toldDeaf = performance.now();
+  toast("Not sent: there is no connection to the device at the moment.");
+}
+
+/** Shows where a link leads before it is opened. */
+function ask(address: string): void {
+  element("link-address").textContent = address;
+  element<HTMLAnchorElement>("link-open").href = address;
+  element<HTMLDialogElement>("link-dialog").showModal();
+}
+
+function connect(again: boolean): void {
+  if (again) screen.separate("new session");
+  let quiet = true;
+  const mine = new Session(
+    device,
+    {
+      waiting: () => view.show("waiting"),
+      connecting: () => view.show("connecting"),
+      live(tty) {
+        mark("live");
+        view.tty(tty);
+        view.show("live");
+        screen.accept(true);
+        screen.xterm.focus();
+        // The window may have changed meanwhile.
+        mine.resize(screen.cols, screen.rows);
+        void mine.connection().then((known) => view.connection(known));
+      },
+      interrupted(giveUpAt) {
+        screen.accept(false);
+        view.interrupted(giveUpAt);
+      },
+      recovered() {
+        screen.accept(true);
+        view.show("live");
+        void mine.connection().then((known) => view.connection(known));
+      },
+      roundTrip: (milliseconds) => view.roundTrip(milliseconds),
+      output(bytes, drawn) {
+        if (quiet) {
+          quiet = false;
+          view.hasPrinted();
+          markPrompt();
+        }
+        screen.xterm.write(bytes, drawn);
+      },
+      ended(reason, failed) {
+        screen.accept(false);
+        view.show(failed ? "error" : "ended", reason);
+      },
+      signIn(path) {
+        leaving = true;
+        location.assign(withReturn(path));
+      },
+    },
+    options(),
+  );
+  session = mine;
+  void mine.start(screen.cols, screen.rows);
+}
+
+/** The window's own keys; everything else is the shell's. */
+function ownKey(event: KeyboardEvent): boolean {
+  const { ctrlKey: ctrl, shiftKey: shift, altKey: alt, metaKey: meta, code, key } = event;
+  if (alt || meta) return false;
+  if (ctrl && shift && code === "KeyC") void clipboard.copy();
+  else if (ctrl && !shift && key === "Insert") void clipboard.copy();
+  else if (ctrl && shift && code === "KeyF") find.open();
+  else if (ctrl && shift && (key === "+" || code === "Equal")) screen.zoom(1);
+  else if (ctrl && shift && (key === "_" || code === "Minus")) screen.zoom(-1);
+  else if (ctrl && shift && code === "Digit0") screen.zoom(0);
+  else if ((ctrl && shift && code === "KeyV") || (!ctrl && shift && key === "Insert")) {
+    // The browser's own paste needs no permission, so its default is left alone.
+    clipboard.afterKeys();
+    return true;
+  } else return false;
+  event.preventDefault();
+  return true;
+}
+
+screen.xterm.attachCustomKeyEventHandler((event) => event.type !== "keydown" || !ownKey(event));
+// Keys that were typed while nothing could take them are not lost silently.
+element("terminal").addEventListener("keydown", (event) => {
+  if (screen.xterm.options.disableStdin && event.key.length === 1 && !event.ctrlKey && !event.metaKey) deaf();
+});
+
+element("smaller").addEventListener("click", () => screen.zoom(-1));
+element("larger").addEventListener("click", () => screen.zoom(1));
+const reader = element<HTMLInputElement>("reader-mode");
+reader.checked = screen.readerMode;
+reader.addEventListener("change", () => (screen.readerMode = reader.checked));
+
+const dialog = element<HTMLDialogElement>("link-dialog");
+element("link-cancel").addEventListener("click", () => dialog.close());
+element("link-open").addEventListener("click", () => dialog.close());
+element("link-copy").addEventListener("click", () => {
+  void copyText(element("link-address").textContent ?? "").then((copied) => toast(copied ? "Copied" : "The browser did not allow copying."));
+  dialog.close();
+});
+dialog.addEventListener("close", () => screen.xterm.focus());
+
+// Ctrl+W deletes a word in a shell and closes a window in a browser.
+addEventListener("beforeunload", (event) => {
+  if (session?.isLive && !leaving) event.preventDefault();
+});
+addEventListener("pagehide", () => session?.abandon());
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
+
+// iOS draws its keyboard over the page unless the page makes room.
+const viewport = window.visualViewport;
+viewport?.addEventListener("resize", () => {
+  body.style.blockSize = `${viewport.height}px`;
+});
+
+setInterval(() => {
+  if (session?.isLive && !document.hidden) void session.connection().then((known) => view.connection(known));
+}, LOOK);
+
+connect(false);

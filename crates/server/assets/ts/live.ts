@@ -1,0 +1,194 @@
+// Lists and panels that change by themselves. What the reader is using stays until it is put down.
+import { listen } from "./live-stream";
+import { bringTimes } from "./times";
+
+/** Milliseconds between two requests for changes: at most four a second. */
+const PACE = 250;
+/** Rows asked for at once. */
+const BATCH = 50;
+/** Milliseconds without a stream before the page says so: reconnecting is usually quicker. */
+const PATIENCE = 6_000;
+
+const pending = new Set<string>();
+/** Changed while in use: asked for again when it is put down. */
+const held = new Set<string>();
+let everything = false;
+let busy = false;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+function schedule(after = PACE): void {
+  if (timer !== undefined || document.hidden) return;
+  timer = setTimeout(() => {
+    timer = undefined;
+    void refresh();
+  }, after);
+}
+
+async function refresh(): Promise<void> {
+  if (busy) return;
+  busy = true;
+  const all = everything;
+  const ids = [...pending];
+  everything = false;
+  pending.clear();
+  try {
+    const lists = document.querySelectorAll<HTMLElement>("[data-live-list]");
+    const unknown = ids.some((id) => !document.getElementById(`device-${id}`));
+    if (lists.length > 0 && (all || unknown)) for (const list of lists) await refreshList(list);
+    else await refreshRows(all ? undefined : ids);
+    await refreshPanels(all ? undefined : ids);
+  } catch {
+    // The stream's own reconnection asks for everything again.
+  } finally {
+    busy = false;
+    if (pending.size > 0 || everything) schedule();
+  }
+}
+
+async function get(address: string): Promise<string | undefined> {
+  const url = new URL(address, location.href);
+  if (url.origin !== location.origin) return undefined;
+  const answer = await fetch(url, { headers: { accept: "text/html" } });
+  // Signed out meanwhile: the answer is another page, and not for this place.
+  return answer.ok && !answer.redirected ? answer.text() : undefined;
+}
+
+function parsed(html: string): DocumentFragment {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content;
+}
+
+async function refreshRows(ids: string[] | undefined): Promise<void> {
+  for (const body of document.querySelectorAll<HTMLElement>("[data-live-rows]")) {
+    const shown = [...body.children].map((row) => row.id.replace(/^device-/, ""));
+    const wanted = shown.filter((id) => !ids || ids.includes(id));
+    for (let at = 0; at < wanted.length; at += BATCH) {
+      const batch = wanted.slice(at, at + BATCH);
+      const html = await get(`${body.dataset["liveRows"] ?? ""}?ids=${batch.map(encodeURIComponent).join(",")}`);
+      if (html === undefined) return;
+      const fresh = parsed(html);
+      for (const id of batch) {
+        const old = document.getElementById(`device-${id}`);
+        if (old) replace(old, fresh.getElementById(`device-${id}`), id);
+      }
+    }
+  }
+}
+
+/** Brings a whole list up to date: row by row where it can, so that nothing jumps without need. */
+async function refreshList(list: HTMLElement): Promise<void> {
+  const html = await get(list.dataset["liveList"] || location.href);
+  if (html === undefined) return;
+  const fresh = new DOMParser().parseFromString(html, "text/html").getElementById(list.id);
+  if (!fresh) return;
+  const oldBody = list.querySelector("[data-live-rows]");
+  const newBody = fresh.querySelector("[data-live-rows]");
+  if (!oldBody || !newBody) {
+    if (inUse(list)) held.add("");
+    else {
+      list.replaceChildren(...fresh.childNodes);
+      settle(list);
+    }
+    return;
+  }
+  const kept = new Set([...newBody.children].map((row) => row.id));
+  for (const row of [...oldBody.children]) if (!kept.has(row.id)) row.remove();
+  let place: Element | null = oldBody.firstElementChild;
+  for (const row of [...newBody.children]) {
+    const old = document.getElementById(row.id);
+    if (!old) {
+      oldBody.insertBefore(row, place);
+      settle(row);
+      continue;
+    }
+    if (old === place) place = old.nextElementSibling;
+    else oldBody.insertBefore(old, place);
+    replace(old, row, row.id.replace(/^device-/, ""));
+  }
+}
+
+async function refreshPanels(ids: string[] | undefined): Promise<void> {
+  for (const panel of document.querySelectorAll<HTMLElement>("[data-live-src]")) {
+    const device = panel.dataset["liveDevice"] ?? "";
+    if (ids && !ids.includes(device)) continue;
+    const html = await get(panel.dataset["liveSrc"] ?? "");
+    if (html !== undefined) replace(panel, parsed(html).getElementById(panel.id), device);
+  }
+}
+
+/** Whether replacing this would take something out of the reader's hands. */
+function inUse(element: Element): boolean {
+  return element.matches(":active") || element.querySelector("details[open], dialog[open], :active") !== null;
+}
+
+const FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]";
+
+function replace(old: Element, fresh: Element | null, device: string): void {
+  if (inUse(old)) {
+    held.add(device);
+    return;
+  }
+  if (!fresh) {
+    old.remove();
+    return;
+  }
+  if (sameBut(old, fresh)) return;
+  const focused = old.contains(document.activeElement)
+    ? [...old.querySelectorAll(FOCUSABLE)].findIndex((element) => element === document.activeElement)
+    : -1;
+  old.replaceWith(fresh);
+  settle(fresh);
+  const again = focused >= 0 ? fresh.querySelectorAll(FOCUSABLE)[focused] : undefined;
+  if (again instanceof HTMLElement) again.focus();
+}
+
+/** Whether two rows say the same; the words of times age by themselves. */
+function sameBut(old: Element, fresh: Element): boolean {
+  const text = (element: Element): string => {
+    const copy = element.cloneNode(true);
+    if (!(copy instanceof Element)) return "";
+    for (const time of copy.querySelectorAll("time")) {
+      time.removeAttribute("title");
+      time.textContent = "";
+    }
+    return copy.outerHTML;
+  };
+  return text(old) === text(fresh);
+}
+
+function settle(element: Element): void {
+  bringTimes(element);
+  for (const button of element.querySelectorAll<HTMLElement>("[data-copy]")) button.hidden = false;
+}
+
+/** Listens if the page says for which account. */
+export function startLive(): void {
+  const account = document.body.dataset["liveAccount"];
+  if (!account) return;
+  const note = document.getElementById("live-lost");
+  let lost: ReturnType<typeof setTimeout> | undefined;
+  listen(account, {
+    changed(devices) {
+      if (devices.length === 0) everything = true;
+      for (const id of devices) pending.add(id);
+      schedule();
+    },
+    connected(yes) {
+      clearTimeout(lost);
+      if (!note) return;
+      if (yes) note.hidden = true;
+      else lost = setTimeout(() => (note.hidden = false), PATIENCE);
+    },
+  });
+  // What was held back because it was in use.
+  const again = (): void => {
+    for (const id of held) pending.add(id);
+    held.clear();
+    if (pending.size > 0 || everything) schedule();
+  };
+  document.addEventListener("toggle", again, true);
+  document.addEventListener("close", again, true);
+  document.addEventListener("pointerup", again);
+  document.addEventListener("visibilitychange", again);
+}

@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  binaryBytes,
+  bytesInWords,
+  Credit,
+  CREDIT_STEP,
+  ending,
+  MAX_MESSAGE,
+  messages,
+  readControl,
+  readShell,
+  sentence,
+  withCtrl,
+} from "./protocol";
+
+test("what the device says is read, what it should not say is not", () => {
+  assert.deepEqual(readShell('{"type":"started","tty":"/dev/pts/3"}'), { type: "started", tty: "/dev/pts/3" });
+  assert.deepEqual(readShell('{"type":"exit","status":3}'), { type: "exit", status: 3 });
+  assert.deepEqual(readShell('{"type":"exit","signal":9}'), { type: "exit", signal: 9 });
+  assert.equal(readShell('{"type":"title","text":"x"}'), undefined);
+  assert.equal(readShell("not json"), undefined);
+  assert.equal(readShell("[]"), undefined);
+  assert.deepEqual(readControl('{"type":"pong","seq":7}'), { type: "pong", seq: 7 });
+  assert.equal(readControl('{"type":"pong","seq":"7"}'), undefined);
+});
+
+test("a device's sentence cannot turn the text around or fill the page", () => {
+  assert.equal(sentence("shell is \u202eoff\u0007\n", ""), "shell is off");
+  assert.equal(sentence("\u0000", "otherwise"), "otherwise");
+  assert.equal(sentence(7, "otherwise"), "otherwise");
+  assert.equal(sentence("x".repeat(5000), "").length, 300);
+});
+
+test("a long paste is cut into messages and loses nothing", () => {
+  const bytes = new Uint8Array(MAX_MESSAGE * 2 + 5).map((_, at) => at % 251);
+  const parts = [...messages(bytes)];
+  assert.deepEqual(
+    parts.map((part) => part.length),
+    [MAX_MESSAGE, MAX_MESSAGE, 5],
+  );
+  assert.deepEqual(Uint8Array.from(parts.flatMap((part) => [...part])), bytes);
+});
+
+test("credit is granted in steps and none is lost", () => {
+  const granted: number[] = [];
+  const credit = new Credit((bytes) => granted.push(bytes));
+  credit.add(CREDIT_STEP - 1);
+  assert.deepEqual(granted, []);
+  credit.add(10);
+  credit.add(CREDIT_STEP);
+  assert.deepEqual(granted, [CREDIT_STEP + 9, CREDIT_STEP]);
+});
+
+test("ends are told in words", () => {
+  assert.equal(ending({ status: 3 }), "The shell ended with exit status 3.");
+  assert.equal(ending({ signal: 15 }), "The shell was ended by signal SIGTERM.");
+  assert.equal(ending({}), "The shell ended.");
+});
+
+test("the sticky Ctrl makes control characters", () => {
+  assert.equal(withCtrl("c"), "\u0003");
+  assert.equal(withCtrl("["), "\u001b");
+  assert.equal(withCtrl(" "), "\u0000");
+  assert.equal(withCtrl("ab"), "ab");
+  assert.equal(withCtrl("é"), "é");
+});
+
+test("numbers have units", () => {
+  assert.equal(bytesInWords(999), "999 bytes");
+  assert.equal(bytesInWords(1500), "1.5 kB");
+  assert.equal(bytesInWords(34_000_000), "34 MB");
+  assert.deepEqual([...binaryBytes("\u00ff\u0001")], [255, 1]);
+});

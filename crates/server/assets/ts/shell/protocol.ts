@@ -1,0 +1,140 @@
+// What travels in a shell's channels; the words are those of `bramble-wire`'s `channel.rs`.
+
+/** Largest binary message, in bytes. */
+export const MAX_MESSAGE = 16 * 1024;
+/** Drawn bytes that are granted in one message: small beside the megabyte that the device starts with,
+ *  large beside a message's cost. */
+export const CREDIT_STEP = 128 * 1024;
+/** Milliseconds between two heartbeats. */
+export const HEARTBEAT = 5_000;
+
+export type ToShell =
+  | { type: "start"; cols: number; rows: number }
+  | { type: "resize"; cols: number; rows: number }
+  | { type: "credit"; bytes: number };
+
+export type FromShell =
+  | { type: "started"; tty: string }
+  | { type: "exit"; status?: number; signal?: number }
+  | { type: "error"; message: string };
+
+export type Control = { type: "ping"; seq: number } | { type: "pong"; seq: number } | { type: "bye"; reason: string };
+
+function parsed(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Longest sentence of a device that is shown, in characters. */
+const MAX_SENTENCE = 300;
+
+/** A device's sentence without what could disturb the page: control and direction characters. */
+export function sentence(value: unknown, otherwise: string): string {
+  if (typeof value !== "string") return otherwise;
+  const clean = value.replace(/[\s\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]+/g, " ").trim();
+  return clean === "" ? otherwise : clean.slice(0, MAX_SENTENCE);
+}
+
+/** Reads a text message of the shell channel; nothing for one that this version does not know. */
+export function readShell(text: string): FromShell | undefined {
+  const value = parsed(text);
+  switch (value?.["type"]) {
+    case "started":
+      return { type: "started", tty: sentence(value["tty"], "") };
+    case "exit": {
+      const exit: FromShell = { type: "exit" };
+      if (typeof value["status"] === "number") exit.status = value["status"];
+      if (typeof value["signal"] === "number") exit.signal = value["signal"];
+      return exit;
+    }
+    case "error":
+      return { type: "error", message: sentence(value["message"], "The shell could not start.") };
+    default:
+      return undefined;
+  }
+}
+
+/** Reads a message of the control channel; nothing for one that this version does not know. */
+export function readControl(text: string): Control | undefined {
+  const value = parsed(text);
+  switch (value?.["type"]) {
+    case "ping":
+    case "pong":
+      return typeof value["seq"] === "number" ? { type: value["type"], seq: value["seq"] } : undefined;
+    case "bye":
+      return { type: "bye", reason: sentence(value["reason"], "The device ended the session.") };
+    default:
+      return undefined;
+  }
+}
+
+/** Input in messages that the device accepts. Keys are one message, sent at once. */
+export function* messages(bytes: Uint8Array<ArrayBuffer>): Generator<Uint8Array<ArrayBuffer>> {
+  for (let at = 0; at < bytes.length; at += MAX_MESSAGE) yield bytes.subarray(at, at + MAX_MESSAGE);
+}
+
+/** Bytes of a string of which each character is a byte, as mouse reports are. */
+export function binaryBytes(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0) & 0xff);
+}
+
+/** Counts what the terminal has drawn and says when to grant it. */
+export class Credit {
+  private drawn = 0;
+
+  constructor(private readonly grant: (bytes: number) => void) {}
+
+  /** The terminal has drawn so many bytes more. */
+  add(bytes: number): void {
+    this.drawn += bytes;
+    if (this.drawn < CREDIT_STEP) return;
+    this.grant(this.drawn);
+    this.drawn = 0;
+  }
+}
+
+const SIGNALS: Record<number, string> = {
+  1: "SIGHUP",
+  2: "SIGINT",
+  3: "SIGQUIT",
+  6: "SIGABRT",
+  9: "SIGKILL",
+  11: "SIGSEGV",
+  13: "SIGPIPE",
+  15: "SIGTERM",
+};
+
+/** How the shell ended, in words. */
+export function ending(exit: { status?: number; signal?: number }): string {
+  if (exit.signal !== undefined) return `The shell was ended by signal ${SIGNALS[exit.signal] ?? exit.signal}.`;
+  if (exit.status === undefined) return "The shell ended.";
+  return `The shell ended with exit status ${exit.status}.`;
+}
+
+/** The character that a key makes while Ctrl is held; the text itself where there is none. */
+export function withCtrl(text: string): string {
+  if (text.length !== 1) return text;
+  const code = text.toUpperCase().charCodeAt(0);
+  if (code >= 0x40 && code <= 0x5f) return String.fromCharCode(code & 0x1f);
+  if (text === " ") return "\u0000";
+  if (text === "?") return "\u007f";
+  return text;
+}
+
+/** A number of bytes in words. */
+export function bytesInWords(bytes: number): string {
+  if (bytes < 1000) return `${bytes} bytes`;
+  const units = ["kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = "bytes";
+  for (const next of units) {
+    if (value < 1000) break;
+    value /= 1000;
+    unit = next;
+  }
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+}
