@@ -27,6 +27,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+/// Filter directives for the libraries beneath, to be added to any log filter: `turn_client_proto` writes
+/// several lines at level info for every datagram.
+pub const QUIET: &str = "turn_client_proto=warn,turn_types=warn,stun_proto=warn,stun_types=warn,str0m=warn,is=warn,sctp_proto=warn,dimpl=warn";
+
 /// What holds for the sessions of this device.
 #[derive(Clone, Debug)]
 pub struct SessionSettings {

@@ -1,5 +1,6 @@
 //! The agent's integration tests.
 
 mod peer;
+mod relay;
 mod session;
 mod visit;
