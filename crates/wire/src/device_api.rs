@@ -299,3 +299,18 @@ pub struct SessionIds {
     /// Session ids.
     pub ids: Vec<SessionId>,
 }
+
+/// `GET /client/ice-servers` (ours): the STUN and TURN servers that a session of this device would get,
+/// with credentials for `rpi-connect doctor` to try them. Empty where the server has no relay.
+///
+/// ```
+/// # use bramble_wire::device_api::IceServers;
+/// let it: IceServers = serde_json::from_str(r#"{"ice_servers":[{"urls":["stun:192.0.2.1:3478"]}]}"#)?;
+/// assert_eq!(it.ice_servers.len(), 1);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceServers {
+    /// In the order in which a session tries them.
+    pub ice_servers: Vec<crate::signalling::IceServer>,
+}

@@ -1,0 +1,105 @@
+//! The checks behind `rpi-connect doctor`, each with what to do when it fails.
+
+use super::Place;
+use crate::{
+    control::api::{CallError, DeviceApi, OpenApi},
+    http::Client,
+    local_api::{Reply, Request, client::ask},
+    state::{SERVER_VARIABLE, configured_server},
+};
+use bramble_model::OsRandom;
+use serde::Serialize;
+
+/// One line of the report.
+#[derive(Debug, Serialize)]
+pub(super) struct Check {
+    /// What was checked.
+    pub(super) name: &'static str,
+    /// Whether it is well.
+    pub(super) passed: bool,
+    /// What to do, if not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cure: Option<String>,
+}
+
+impl Check {
+    fn of(name: &'static str, result: Result<(), String>) -> Self {
+        Self { name, passed: result.is_ok(), cure: result.err() }
+    }
+}
+
+pub(super) const WEBSOCKET: &str = "Communication with Raspberry Pi Connect WebSocket server";
+pub(super) const API: &str = "Communication with Raspberry Pi Connect API";
+pub(super) const AUTHENTICATION: &str = "Authentication with Raspberry Pi Connect API";
+pub(super) const STUN: &str = "Peer-to-peer connection candidate via STUN";
+pub(super) const TURN: &str = "Peer-to-peer connection candidate via TURN";
+
+/// What is needed to ask the server.
+struct Access {
+    open: OpenApi,
+    device: Option<DeviceApi>,
+}
+
+/// Runs all of them.
+pub(super) async fn run(place: &Place) -> Vec<Check> {
+    let access = match access(place) {
+        Ok(access) => access,
+        Err(why) => {
+            let names = [WEBSOCKET, API, AUTHENTICATION, STUN, TURN];
+            return names.into_iter().map(|name| Check::of(name, Err(why.clone()))).collect();
+        }
+    };
+    let mut checks = vec![
+        Check::of(WEBSOCKET, events(place, &access).await),
+        Check::of(API, access.open.up().await.map_err(|error| cure(&error))),
+    ];
+    let signed_in = match &access.device {
+        None => Err(SIGN_IN.to_owned()),
+        Some(device) => device.who_am_i().await.map(|_| ()).map_err(|error| cure(&error)),
+    };
+    checks.push(Check::of(AUTHENTICATION, signed_in));
+    checks
+}
+
+const SIGN_IN: &str = "not signed in; run rpi-connect signin";
+
+fn access(place: &Place) -> Result<Access, String> {
+    let words = |error: &dyn std::fmt::Display| error.to_string();
+    let serial = place.platform.serial_number(&place.folder, &OsRandom).map_err(|e| words(&e))?;
+    let stored = place.folder.token().map_err(|e| words(&e))?.filter(|token| token.serial_number == serial);
+    let (server, ca) = if let Some(token) = &stored {
+        (token.server.clone(), token.ca.clone())
+    } else {
+        let environment = std::env::var(SERVER_VARIABLE).ok();
+        let chosen = configured_server(environment.as_deref(), place.platform.root());
+        chosen.map(|chosen| (chosen.server, chosen.ca)).map_err(|e| words(&e))?
+    };
+    let client = Client::new(server, ca.as_deref(), &serial).map_err(|e| words(&e))?;
+    let open = OpenApi::new(client);
+    let device = stored.map(|token| open.signed_in(token.access_token.clone()));
+    Ok(Access { open, device })
+}
+
+/// The daemon's own stream says most. It must not be opened a second time with the token: a newer
+/// stream closes the older.
+async fn events(place: &Place, access: &Access) -> Result<(), String> {
+    match ask(&place.folder.socket(), &Request::Status) {
+        Ok(Reply::Status(status)) if status.subscribed => Ok(()),
+        _ => access.open.events_answer().await.map_err(|error| cure(&error)),
+    }
+}
+
+fn cure(error: &CallError) -> String {
+    match error {
+        CallError::InvalidToken => {
+            "the server no longer knows this device; run rpi-connect signin".to_owned()
+        }
+        CallError::Http(inner) => {
+            format!("{inner}; check the network, the server's address and a firewall in between")
+        }
+        CallError::Unavailable { .. } => format!("{error}; try again in a few minutes"),
+        CallError::Refused { .. } | CallError::Nonsense(_) => {
+            format!("{error}; is this the address of a Bramble server?")
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The commands that ask the daemon one thing.
+
+use super::{Failure, Place, say};
+use crate::local_api::{Reply, Request, Status, client};
+use std::process::ExitCode;
+
+pub(super) fn status(place: &Place, json: bool) -> Result<ExitCode, Failure> {
+    let Reply::Status(status) = ask(place, &Request::Status)? else { return Err(confused()) };
+    if json {
+        say(&serde_json::to_string_pretty(&status).map_err(Failure::new)?);
+    } else {
+        for line in lines(&status) {
+            say(&line);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lines(status: &Status) -> Vec<String> {
+    let yes = |it| if it { "yes" } else { "no" };
+    let feature = |feature: crate::local_api::Feature, sessions: usize| match feature {
+        crate::local_api::Feature::Unavailable => feature.as_str().to_owned(),
+        _ => format!("{} ({sessions} sessions active)", feature.as_str()),
+    };
+    let mut lines = vec![
+        format!("Signed in: {}", yes(status.signed_in)),
+        format!("Subscribed to events: {}", yes(status.subscribed)),
+        format!("Screen sharing: {}", feature(status.vnc, status.vnc_sessions)),
+        format!("Remote shell: {}", feature(status.shell, status.shell_sessions)),
+    ];
+    if let Some(problem) = &status.problem {
+        lines.push(format!("Problem: {problem}"));
+    }
+    lines
+}
+
+pub(super) fn shell(place: &Place, on: bool) -> Result<ExitCode, Failure> {
+    done(ask(place, &Request::Shell { on })?)?;
+    say(if on { "✓ Remote shell allowed" } else { "✓ Remote shell disallowed" });
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn sign_out(place: &Place) -> Result<ExitCode, Failure> {
+    let note = done(ask(place, &Request::SignOut)?)?;
+    say("✓ Signed out");
+    if let Some(note) = note {
+        say(&note);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn ask(place: &Place, request: &Request) -> Result<Reply, Failure> {
+    client::ask(&place.folder.socket(), request).map_err(Failure::new)
+}
+
+pub(super) fn done(reply: Reply) -> Result<Option<String>, Failure> {
+    match reply {
+        Reply::Done { note } => Ok(note),
+        Reply::Failed { why } => Err(Failure::new(why)),
+        Reply::Visit { .. } | Reply::Status(_) => Err(confused()),
+    }
+}
+
+pub(super) fn confused() -> Failure {
+    Failure::new("the daemon answered something else; run rpi-connect restart after an upgrade")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local_api::Feature;
+
+    #[test]
+    fn the_block_is_what_scripts_read() {
+        let mut status = Status {
+            signed_in: true,
+            subscribed: true,
+            vnc: Feature::Allowed,
+            vnc_sessions: 0,
+            shell: Feature::Allowed,
+            shell_sessions: 2,
+            server: None,
+            device_id: None,
+            serial_number: "10000000abcdef01".into(),
+            version: "0".into(),
+            problem: None,
+        };
+        assert_eq!(
+            lines(&status).join("\n"),
+            "Signed in: yes\nSubscribed to events: yes\nScreen sharing: allowed (0 sessions active)\n\
+             Remote shell: allowed (2 sessions active)"
+        );
+        status.vnc = Feature::Unavailable;
+        status.shell = Feature::Disallowed;
+        status.shell_sessions = 0;
+        status.signed_in = false;
+        status.subscribed = false;
+        status.problem = Some("No.".into());
+        assert_eq!(
+            lines(&status).join("\n"),
+            "Signed in: no\nSubscribed to events: no\nScreen sharing: unavailable\n\
+             Remote shell: disallowed (0 sessions active)\nProblem: No."
+        );
+    }
+}

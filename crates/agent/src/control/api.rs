@@ -1,0 +1,280 @@
+//! The device API in types.
+
+use crate::{
+    CLIENT_ID,
+    http::{Client, EventStream, HttpError, Request, Response},
+    state::SecretText,
+};
+use bramble_wire::{
+    SessionId,
+    device_api::{
+        ApiError, AuthKeyExchange, CodeAnswer, CodeRequest, IceServers, Linked, Me, SessionIds, TokenRequest,
+        WhoAmI, error,
+    },
+    events,
+    signalling::{Answer, CandidateBody, IceCandidate, Offer, StateReport},
+};
+use http::{Method, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
+
+/// Why a call brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// 401 `invalid_token`: the token is unknown or revoked. Only this makes the agent forget it.
+    #[error("the server no longer knows this device's sign-in")]
+    InvalidToken,
+    /// The server understood and refused.
+    #[error("the server refused ({status}): {}", words(.error))]
+    Refused {
+        /// Status.
+        status: StatusCode,
+        /// Its words.
+        error: ApiError,
+    },
+    /// Not now: 429 or 5xx.
+    #[error("the server cannot answer now ({status})")]
+    Unavailable {
+        /// Status.
+        status: StatusCode,
+        /// When to come back.
+        retry_after: Option<Duration>,
+    },
+    /// No answer.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// An answer that makes no sense.
+    #[error("the server's answer cannot be read: {0}")]
+    Nonsense(String),
+}
+
+fn words(error: &ApiError) -> &str {
+    let text = error.error_description.as_deref().or(error.message.as_deref());
+    text.filter(|text| !text.is_empty()).unwrap_or(if error.error.is_empty() {
+        "no reason given"
+    } else {
+        &error.error
+    })
+}
+
+impl CallError {
+    /// Whether trying again later can help.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Http(_))
+    }
+
+    /// What the server asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The code in the body of a refusal.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { error, .. } => Some(&error.error),
+            _ => None,
+        }
+    }
+}
+
+/// Sorts an answer that is no success.
+fn failure(response: &Response) -> CallError {
+    let status = response.status;
+    let error: ApiError = serde_json::from_slice(&response.body).unwrap_or(ApiError {
+        error: String::new(),
+        error_description: None,
+        message: None,
+    });
+    if status == StatusCode::UNAUTHORIZED && error.error == error::INVALID_TOKEN {
+        CallError::InvalidToken
+    } else if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+        CallError::Unavailable { status, retry_after: response.retry_after() }
+    } else {
+        CallError::Refused { status, error }
+    }
+}
+
+/// Calls that need no sign-in.
+#[derive(Debug, Clone)]
+pub struct OpenApi {
+    client: Client,
+}
+
+/// Calls of a signed-in device.
+#[derive(Debug, Clone)]
+pub struct DeviceApi {
+    client: Client,
+    token: SecretText,
+}
+
+impl OpenApi {
+    /// Calls through this client.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The client, to go on with after the sign-in.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Links with a key.
+    pub async fn exchange(
+        &self,
+        key: &SecretText,
+        serial: &str,
+        hostname: &str,
+    ) -> Result<Linked, CallError> {
+        let body = AuthKeyExchange {
+            auth_key: key.expose().to_owned(),
+            serial_number: serial.to_owned(),
+            hostname: hostname.to_owned(),
+            client_id: CLIENT_ID.to_owned(),
+        };
+        call(&self.client, None, Method::POST, "/client/auth-key-exchange", Some(&body)).await
+    }
+
+    /// Asks for a code that a person approves.
+    pub async fn request_code(&self, request: &CodeRequest) -> Result<CodeAnswer, CallError> {
+        call(&self.client, None, Method::POST, "/client/device", Some(request)).await
+    }
+
+    /// Asks whether somebody did.
+    pub async fn poll_code(&self, device_code: &SecretText) -> Result<Linked, CallError> {
+        let body =
+            TokenRequest { client_id: CLIENT_ID.to_owned(), device_code: device_code.expose().to_owned() };
+        call(&self.client, None, Method::POST, "/client/token", Some(&body)).await
+    }
+
+    /// Whether the server is there.
+    pub async fn up(&self) -> Result<(), CallError> {
+        done(send(&self.client, None, Method::GET, "/up", None::<&()>).await?)
+    }
+
+    /// Whether the event stream's route is there: without a token it answers 401 and nothing else.
+    pub async fn events_answer(&self) -> Result<(), CallError> {
+        match self.client.open_events(&events_path(), None).await? {
+            Ok(_) => Ok(()),
+            Err(response) if response.status == StatusCode::UNAUTHORIZED => Ok(()),
+            Err(response) => Err(failure(&response)),
+        }
+    }
+
+    /// The same server, signed in.
+    pub fn signed_in(&self, token: SecretText) -> DeviceApi {
+        DeviceApi { client: self.client.clone(), token }
+    }
+}
+
+impl DeviceApi {
+    /// The client underneath.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Opens the event stream.
+    pub async fn events(&self) -> Result<EventStream, CallError> {
+        match self.client.open_events(&events_path(), Some(&self.token)).await? {
+            Ok(stream) => Ok(stream),
+            Err(response) => Err(failure(&response)),
+        }
+    }
+
+    /// Describes this device.
+    pub async fn describe(&self, me: &Me) -> Result<(), CallError> {
+        done(self.send(Method::POST, "/me", Some(me)).await?)
+    }
+
+    /// Asks who this device is.
+    pub async fn who_am_i(&self) -> Result<WhoAmI, CallError> {
+        read(self.send(Method::GET, "/me", None::<&()>).await?)
+    }
+
+    /// Signs this device out.
+    pub async fn sign_out(&self) -> Result<(), CallError> {
+        done(self.send(Method::DELETE, "/me", None::<&()>).await?)
+    }
+
+    /// Names the running sessions and hears which of them may go on.
+    pub async fn sync(&self, ids: Vec<SessionId>) -> Result<Vec<SessionId>, CallError> {
+        let answer: SessionIds =
+            read(self.send(Method::POST, "/client/sessions/sync", Some(&SessionIds { ids })).await?)?;
+        Ok(answer.ids)
+    }
+
+    /// STUN and TURN servers to check.
+    pub async fn ice_servers(&self) -> Result<IceServers, CallError> {
+        read(self.send(Method::GET, "/client/ice-servers", None::<&()>).await?)
+    }
+
+    /// Fetches what the browser offers.
+    pub async fn offer(&self, id: SessionId) -> Result<Offer, CallError> {
+        read(self.send(Method::GET, &format!("/client/sessions/{id}/offer"), None::<&()>).await?)
+    }
+
+    /// Answers it.
+    pub async fn answer(&self, id: SessionId, answer: &Answer) -> Result<(), CallError> {
+        done(self.send(Method::POST, &format!("/client/sessions/{id}/answer"), Some(answer)).await?)
+    }
+
+    /// Sends one candidate.
+    pub async fn candidate(&self, id: SessionId, candidate: IceCandidate) -> Result<(), CallError> {
+        let body = CandidateBody { candidate };
+        done(self.send(Method::POST, &format!("/client/sessions/{id}/candidates"), Some(&body)).await?)
+    }
+
+    /// Reports where a session stands.
+    pub async fn state(&self, id: SessionId, report: &StateReport) -> Result<(), CallError> {
+        done(self.send(Method::POST, &format!("/client/sessions/{id}/state"), Some(report)).await?)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Response, CallError> {
+        send(&self.client, Some(&self.token), method, path, body).await
+    }
+}
+
+fn events_path() -> String {
+    format!("/events?channel={}", events::CHANNEL)
+}
+
+async fn send(
+    client: &Client,
+    token: Option<&SecretText>,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+) -> Result<Response, CallError> {
+    let body = body.map(serde_json::to_vec).transpose().map_err(|e| CallError::Nonsense(e.to_string()))?;
+    let response = client.send(Request { method, path, token, body }).await?;
+    if response.status.is_success() { Ok(response) } else { Err(failure(&response)) }
+}
+
+async fn call<T: DeserializeOwned>(
+    client: &Client,
+    token: Option<&SecretText>,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+) -> Result<T, CallError> {
+    read(send(client, token, method, path, body).await?)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the answer ends here")]
+fn read<T: DeserializeOwned>(response: Response) -> Result<T, CallError> {
+    // The message of a JSON error may quote the body; line and column do not.
+    serde_json::from_slice(&response.body)
+        .map_err(|e| CallError::Nonsense(format!("line {}, column {}", e.line(), e.column())))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "ends a chain of calls that can fail")]
+fn done(_: Response) -> Result<(), CallError> {
+    Ok(())
+}

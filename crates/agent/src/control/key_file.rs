@@ -1,0 +1,175 @@
+//! `auth.key`: a key that an installer, an image or a person puts into the state folder, at any time.
+
+use super::{
+    shared::Shared,
+    sign_in::{self, DeviceIdentity, Target},
+};
+use crate::{
+    http::backoff::Backoff,
+    state::{ServerUrlError, StateFolder, configured_server},
+};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use std::{
+    ffi::OsStr, io, mem::MaybeUninit, os::fd::OwnedFd, os::unix::ffi::OsStrExt, sync::Arc, time::Duration,
+};
+use tokio::io::unix::AsyncFd;
+
+/// How often to look where the kernel does not tell.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What became of the key.
+#[derive(Debug)]
+pub enum Outcome {
+    /// There is none, or there is a sign-in already.
+    Nothing,
+    /// Signed in; the file is gone.
+    SignedIn,
+    /// It cannot be used and stays; why, for people.
+    Unusable(String),
+    /// Not now.
+    Later(String),
+}
+
+/// Tells when the key file appears or changes.
+#[derive(Debug)]
+pub struct KeyWatch {
+    inotify: Option<AsyncFd<OwnedFd>>,
+}
+
+impl KeyWatch {
+    /// Watches the folder.
+    pub fn open(folder: &StateFolder) -> Self {
+        let open = || -> io::Result<AsyncFd<OwnedFd>> {
+            let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+            inotify::add_watch(&fd, folder.path(), WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO)?;
+            crate::descriptor::watched(fd)
+        };
+        let inotify = open()
+            .inspect_err(|error| tracing::debug!(%error, "the folder is looked at from time to time instead"))
+            .ok();
+        Self { inotify }
+    }
+
+    /// Waits until it was written or moved here.
+    pub async fn appeared(&self) {
+        let Some(fd) = &self.inotify else { return tokio::time::sleep(LOOK).await };
+        loop {
+            let Ok(mut ready) = fd.readable().await else { return tokio::time::sleep(LOOK).await };
+            let mut buffer = [MaybeUninit::uninit(); 4096];
+            let mut events = inotify::Reader::new(fd.get_ref(), &mut buffer);
+            let mut hit = false;
+            loop {
+                match events.next() {
+                    Ok(event) => {
+                        let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
+                        hit |= name.is_some_and(StateFolder::is_auth_key);
+                    }
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(_) => break,
+                }
+            }
+            ready.clear_ready();
+            if hit {
+                return;
+            }
+        }
+    }
+}
+
+/// Exchanges the key at the start and whenever it appears; at the start the machine's own identity is
+/// tried after it. Runs until the daemon ends.
+pub async fn run(shared: Arc<Shared>, watch: KeyWatch, mut identity: Option<Arc<dyn DeviceIdentity>>) {
+    let timing = shared.timing;
+    let mut backoff = Backoff::new(Arc::clone(&shared.random), timing.first_wait, timing.longest_wait);
+    let mut again = Some(Duration::ZERO);
+    loop {
+        match again.take() {
+            None => watch.appeared().await,
+            Some(wait) => tokio::select! {
+                () = watch.appeared() => {}
+                () = tokio::time::sleep(wait) => {}
+            },
+        }
+        let _one_at_a_time = shared.signing_in.lock().await;
+        let mut outcome = exchange(&shared).await;
+        if let (Outcome::Nothing, Some(own)) = (&outcome, &identity) {
+            outcome = identify(&shared, own.as_ref()).await;
+        }
+        if let Outcome::Later(_) = outcome {
+            again = Some(backoff.next(None));
+        } else {
+            backoff.reset();
+            // The order is one of the start: a person who signs out later means it.
+            identity = None;
+        }
+    }
+}
+
+async fn identify(shared: &Shared, identity: &dyn DeviceIdentity) -> Outcome {
+    if shared.credential.borrow().is_some() {
+        return Outcome::Nothing;
+    }
+    let target = match configured_target(shared) {
+        Ok(target) => target,
+        Err(error) => return Outcome::Unusable(error.to_string()),
+    };
+    match sign_in::with_identity(shared, &target, identity).await {
+        Ok(()) => Outcome::SignedIn,
+        Err(error) if error.is_temporary() => Outcome::Later(error.to_string()),
+        Err(error) => {
+            let why = error.to_string();
+            shared.set_problem(Some(format!("the device identity cannot be used: {why}")));
+            Outcome::Unusable(why)
+        }
+    }
+}
+
+/// Exchanges the key if there is one and no sign-in. The caller holds `signing_in`.
+pub async fn exchange(shared: &Shared) -> Outcome {
+    if shared.credential.borrow().is_some() {
+        return Outcome::Nothing;
+    }
+    let outcome = try_exchange(shared).await;
+    match &outcome {
+        Outcome::Unusable(why) => {
+            tracing::warn!("auth.key cannot be used: {why}");
+            shared.set_problem(Some(format!("auth.key cannot be used: {why}")));
+        }
+        Outcome::Later(why) => {
+            tracing::info!("auth.key is not exchanged yet: {why}");
+            shared.set_problem(Some(format!("auth.key is not exchanged yet: {why}")));
+        }
+        Outcome::Nothing | Outcome::SignedIn => {}
+    }
+    outcome
+}
+
+async fn try_exchange(shared: &Shared) -> Outcome {
+    let key = match shared.folder.auth_key() {
+        Ok(Some(key)) => key,
+        Ok(None) => return Outcome::Nothing,
+        Err(error) => return Outcome::Unusable(error.to_string()),
+    };
+    let target = match configured_target(shared) {
+        Ok(target) => target,
+        Err(error) => return Outcome::Unusable(error.to_string()),
+    };
+    match sign_in::with_key(shared, &target, &key).await {
+        Ok(()) => {
+            // The sign-in is on the disk; only now may the key go.
+            if let Err(error) = shared.folder.delete_auth_key() {
+                tracing::warn!(%error, "the used auth.key could not be deleted");
+            }
+            Outcome::SignedIn
+        }
+        Err(error) if error.is_temporary() => Outcome::Later(error.to_string()),
+        Err(error) => Outcome::Unusable(error.to_string()),
+    }
+}
+
+/// The server of the configuration, for whoever does not name another.
+pub fn configured_target(shared: &Shared) -> Result<Target, ServerUrlError> {
+    let environment = std::env::var(crate::state::SERVER_VARIABLE).ok();
+    let chosen = configured_server(environment.as_deref(), shared.platform.root())?;
+    Ok(Target { server: chosen.server, ca: chosen.ca })
+}

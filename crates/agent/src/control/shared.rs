@@ -1,0 +1,218 @@
+//! What the daemon's tasks share.
+
+use super::{api::DeviceApi, sessions::Sessions};
+use crate::{
+    VERSION,
+    http::Client,
+    local_api::{Feature, Status},
+    platform::Platform,
+    state::{FolderError, Settings, StateFolder, StoredToken},
+};
+use bramble_model::SharedRandom;
+use bramble_wire::device_api::{Capabilities, Capability, Me};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{Notify, watch};
+
+/// Every duration of the link, so that tests need not wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// First wait before connecting again.
+    pub first_wait: Duration,
+    /// Longest wait.
+    pub longest_wait: Duration,
+    /// Silence of the stream after which it is taken for dead; pings come every 25 s.
+    pub silence: Duration,
+    /// A stream that stood this long makes the next wait short again.
+    pub stable: Duration,
+    /// How long a report about a session is tried.
+    pub report: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            first_wait: Duration::from_secs(1),
+            longest_wait: Duration::from_mins(2),
+            silence: Duration::from_mins(1),
+            stable: Duration::from_secs(20),
+            report: Duration::from_mins(1),
+        }
+    }
+}
+
+/// A sign-in with the client that carries it.
+#[derive(Debug)]
+pub struct Credential {
+    /// As it is stored.
+    pub stored: StoredToken,
+    /// Calls with it.
+    pub api: DeviceApi,
+}
+
+/// Where the event stream stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkState {
+    /// No sign-in.
+    SignedOut,
+    /// Not yet, or not now; why, if something went wrong.
+    Connecting {
+        /// For people.
+        why: Option<String>,
+    },
+    /// Commands arrive.
+    Subscribed,
+}
+
+/// The daemon.
+#[derive(Debug)]
+pub struct Shared {
+    pub folder: StateFolder,
+    pub platform: Platform,
+    pub serial_number: String,
+    pub random: SharedRandom,
+    pub timing: Timing,
+    pub sessions: Sessions,
+    /// The sign-in; `None` without one.
+    pub credential: watch::Sender<Option<Arc<Credential>>>,
+    /// The stream.
+    pub link: watch::Sender<LinkState>,
+    /// Something that `POST /me` carries may have changed.
+    pub changed: Notify,
+    /// One sign-in at a time.
+    pub signing_in: tokio::sync::Mutex<()>,
+    settings: Mutex<Settings>,
+    problem: Mutex<Option<String>>,
+}
+
+impl Shared {
+    pub fn new(
+        folder: StateFolder,
+        platform: Platform,
+        serial_number: String,
+        settings: Settings,
+        timing: Timing,
+        random: SharedRandom,
+        sessions: Sessions,
+    ) -> Self {
+        Self {
+            folder,
+            platform,
+            serial_number,
+            random,
+            timing,
+            sessions,
+            credential: watch::Sender::new(None),
+            link: watch::Sender::new(LinkState::SignedOut),
+            changed: Notify::new(),
+            signing_in: tokio::sync::Mutex::new(()),
+            settings: Mutex::new(settings),
+            problem: Mutex::new(None),
+        }
+    }
+
+    /// A client for a sign-in that is kept.
+    pub fn credential_of(&self, stored: StoredToken) -> Result<Credential, crate::http::tls::TlsError> {
+        let client = Client::new(stored.server.clone(), stored.ca.as_deref(), &self.serial_number)?;
+        Ok(Credential {
+            api: super::api::OpenApi::new(client).signed_in(stored.access_token.clone()),
+            stored,
+        })
+    }
+
+    /// Takes a sign-in into use.
+    pub fn adopt(&self, credential: Credential) {
+        self.set_problem(None);
+        self.credential.send_replace(Some(Arc::new(credential)));
+    }
+
+    /// Forgets the sign-in if it is still this one, and ends what runs because of it.
+    pub fn forget(&self, which: &Arc<Credential>, reason: &str) -> Result<(), FolderError> {
+        let was = self.credential.send_if_modified(|current| {
+            let same = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, which));
+            if same {
+                *current = None;
+            }
+            same
+        });
+        if was {
+            self.sessions.end_all(reason);
+            self.folder.delete_token()?;
+        }
+        Ok(())
+    }
+
+    /// The settings of this moment.
+    pub fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Allows or forbids the remote shell. Forbidding ends the running ones.
+    pub fn allow_shell(&self, on: bool) -> Result<(), FolderError> {
+        {
+            let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = Settings { shell: on };
+            self.folder.store_settings(&new)?;
+            *settings = new;
+        }
+        if !on {
+            self.sessions.end_kind(
+                bramble_wire::signalling::SessionKind::Shell,
+                "Remote shell was switched off on the device.",
+            );
+        }
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// What `status` says under the block; `None` takes it away.
+    pub fn set_problem(&self, problem: Option<String>) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    /// What `POST /me` says now.
+    pub fn describe(&self) -> Me {
+        let shell = if self.settings().shell { Capability::Enabled } else { Capability::Available };
+        Me {
+            capabilities: Capabilities {
+                vnc: Some(Capability::Unavailable),
+                shell: Some(shell),
+                ota: Some(Capability::Unavailable),
+                files: Some(Capability::Unavailable),
+            },
+            client_version: Some(VERSION.to_owned()),
+            hostname: Some(self.platform.hostname()),
+            board: self.platform.board(),
+            os: self.platform.os(),
+            kernel_architecture: self.platform.kernel_architecture(),
+            ..Me::default()
+        }
+    }
+
+    /// What `rpi-connect status` shows.
+    pub fn status(&self) -> Status {
+        use bramble_wire::signalling::SessionKind;
+        let credential = self.credential.borrow().clone();
+        let link = self.link.borrow().clone();
+        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let trouble = match &link {
+            LinkState::Connecting { why } => why.clone(),
+            LinkState::SignedOut | LinkState::Subscribed => None,
+        };
+        Status {
+            signed_in: credential.is_some(),
+            subscribed: credential.is_some() && link == LinkState::Subscribed,
+            vnc: Feature::Unavailable,
+            vnc_sessions: self.sessions.count(SessionKind::Vnc),
+            shell: if self.settings().shell { Feature::Allowed } else { Feature::Disallowed },
+            shell_sessions: self.sessions.count(SessionKind::Shell),
+            server: credential.as_ref().map(|c| c.stored.server.clone()),
+            device_id: credential.as_ref().map(|c| c.stored.device_id),
+            serial_number: self.serial_number.clone(),
+            version: VERSION.to_owned(),
+            problem: problem.or(trouble),
+        }
+    }
+}
