@@ -230,7 +230,8 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
         tracing::info!("screen sharing is not in this build; the VNC socket is not used");
     }
     let folder = StateFolder::from_environment().map_err(|error| error.to_string())?;
-    let options = Options::new(folder, Platform::from_environment(), crate::control::sessions::starter());
+    let starter = crate::control::sessions::starter(&folder);
+    let options = Options::new(folder, Platform::from_environment(), starter);
     let background = arguments.background;
     run(options, move || say_ready(background), stop).await.map_err(|error| error.to_string())
 }

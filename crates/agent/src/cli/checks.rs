@@ -5,10 +5,15 @@ use crate::{
     control::api::{CallError, DeviceApi, OpenApi},
     http::Client,
     local_api::{Reply, Request, client::ask},
+    session::probe,
     state::{SERVER_VARIABLE, configured_server},
 };
 use bramble_model::OsRandom;
 use serde::Serialize;
+use std::time::Duration;
+
+/// How long the relays may take: the worst transport has a head start of others to wait for.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// One line of the report.
 #[derive(Debug, Serialize)]
@@ -58,7 +63,39 @@ pub(super) async fn run(place: &Place) -> Vec<Check> {
         Some(device) => device.who_am_i().await.map(|_| ()).map_err(|error| cure(&error)),
     };
     checks.push(Check::of(AUTHENTICATION, signed_in));
+    let (stun, turn) = reach(&access).await;
+    checks.push(Check::of(STUN, stun));
+    checks.push(Check::of(TURN, turn));
     checks
+}
+
+/// Tries the servers that a session would get.
+async fn reach(access: &Access) -> (Result<(), String>, Result<(), String>) {
+    let both = |why: String| (Err(why.clone()), Err(why));
+    let Some(device) = &access.device else { return both(SIGN_IN.to_owned()) };
+    let servers = match device.ice_servers().await {
+        Ok(answer) => answer.ice_servers,
+        Err(error) => return both(cure(&error)),
+    };
+    let offers =
+        |scheme: &str| servers.iter().flat_map(|server| &server.urls).any(|url| url.starts_with(scheme));
+    let reached = match probe(&servers, device.client().tls(), PATIENCE).await {
+        Ok(reached) => reached,
+        Err(error) => return both(format!("no network socket: {error}")),
+    };
+    let result = |reached: bool, offered: bool, what: &str| match (reached, offered) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            Err(format!("no answer; let UDP and TCP to the server's {what} through the firewall"))
+        }
+        (false, false) => {
+            Err(format!("the server offers no {what}; its administrator can turn the relay on"))
+        }
+    };
+    (
+        result(reached.stun, offers("stun"), "STUN service (port 3478)"),
+        result(reached.turn, offers("turn"), "relay (port 3478)"),
+    )
 }
 
 const SIGN_IN: &str = "not signed in; run rpi-connect signin";

@@ -5,6 +5,10 @@
 //! for a while and then given up, and the next `sync` sets things right.
 
 use super::{api::CallError, attempts::Attempts, shared::Credential};
+use crate::{
+    session::{self, Input, Output, SessionSettings, ShellSettings},
+    state::{FOLDER_VARIABLE, StateFolder},
+};
 use bramble_model::SharedRandom;
 use bramble_wire::{
     SessionId,
@@ -35,38 +39,29 @@ const OUTPUT_QUEUE: usize = MAX_CANDIDATES + 8;
 /// How long a session that was told to end may take to say so.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// Set to 1, sessions go through the relay alone: for networks where nothing else may be tried, and to
+/// see whether the relay works.
+const RELAY_ONLY: &str = "RPI_CONNECT_RELAY_ONLY";
 /// First wait before a report is tried again.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
-/// To a session.
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// A candidate of the browser.
-    RemoteCandidate(IceCandidate),
-    /// The device lost (`false`) or found (`true`) the server.
-    ServerContact(bool),
-    /// Stop.
-    End {
-        /// For the person in the browser.
-        reason: String,
-    },
-}
-
-/// From a session.
-#[derive(Debug, Clone)]
-pub enum Output {
-    /// The answer to the offer.
-    Answer(Answer),
-    /// A candidate of this device.
-    Candidate(IceCandidate),
-    /// It connected or ended.
-    State(StateReport),
-}
-
 /// Starts the work behind a session and returns at once. The session is over when it drops its sender.
-pub type Starter = Arc<
-    dyn Fn(SessionId, Offer, mpsc::Receiver<Input>, mpsc::Sender<Output>) -> JoinHandle<()> + Send + Sync,
->;
+pub type Starter = Arc<dyn Fn(Start) -> JoinHandle<()> + Send + Sync>;
+
+/// What a session starts with.
+#[derive(Debug)]
+pub struct Start {
+    /// Its id.
+    pub id: SessionId,
+    /// What the browser offers.
+    pub offer: Offer,
+    /// Trusts whom the sign-in trusts, for TURN over TLS; `None` for a server without TLS.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// To the session.
+    pub input: mpsc::Receiver<Input>,
+    /// From it.
+    pub output: mpsc::Sender<Output>,
+}
 
 struct Running {
     kind: Option<SessionKind>,
@@ -232,7 +227,8 @@ impl Sessions {
         }
         tracing::info!(session.id = %id, session.kind = kind.as_str(), "session opened");
         let (output, outputs) = mpsc::channel(OUTPUT_QUEUE);
-        let work = AbortOnDrop((self.starter)(id, offer, input, output));
+        let tls = report.credential.api.client().tls();
+        let work = AbortOnDrop((self.starter)(Start { id, offer, tls, input, output }));
         let reason = self.forward(&report, id, outputs, ending).await;
         drop(work);
         tracing::info!(session.id = %id, session.kind = kind.as_str(), "session ended: {reason}");
@@ -368,11 +364,21 @@ impl Reporter {
     }
 }
 
-/// No session can be served yet.
-pub fn starter() -> Starter {
-    Arc::new(|_, _, _, output: mpsc::Sender<Output>| {
-        tokio::spawn(async move {
-            let _ = output.send(Output::Answer(refusal("Remote shell is not in this build."))).await;
-        })
+/// The real one: a peer connection and the shell of whoever runs this process.
+pub fn starter(folder: &StateFolder) -> Starter {
+    let own_folder = folder.is_overridden();
+    let relay_only = std::env::var_os(RELAY_ONLY).is_some_and(|value| value == "1");
+    Arc::new(move |start| {
+        let shell = ShellSettings::of_current_user().inspect_err(|error| {
+            tracing::error!(%error, "the login shell of this user is not known");
+        });
+        let mut settings = SessionSettings::new(shell.ok());
+        if let (Some(shell), true) = (&mut settings.shell, own_folder) {
+            // So that rpi-connect in the shell finds this daemon and not the user's other one.
+            shell.keep.push(FOLDER_VARIABLE.to_owned());
+        }
+        settings.relay_only = relay_only;
+        settings.turn_tls = start.tls;
+        session::start(start.id, start.offer, settings, start.input, start.output)
     })
 }

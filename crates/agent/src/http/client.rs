@@ -181,6 +181,11 @@ impl Client {
         &self.server
     }
 
+    /// What it trusts; `None` without TLS.
+    pub fn tls(&self) -> Option<Arc<ClientConfig>> {
+        self.tls.clone()
+    }
+
     /// Sends one request and reads the whole answer.
     pub async fn send(&self, request: Request<'_>) -> Result<Response, HttpError> {
         let message = self.message(&request, "application/json");

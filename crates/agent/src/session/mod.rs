@@ -13,9 +13,11 @@ mod credit;
 mod flow;
 mod net;
 mod peer;
+mod probe;
 mod pty;
 mod shell;
 
+pub use probe::{Reached, probe};
 pub use shell::ShellSettings;
 
 use bramble_wire::SessionId;

@@ -61,6 +61,8 @@ pub(crate) struct Network {
     inbox: Inbox,
     held: Option<Held>,
     candidates: VecDeque<Candidate>,
+    /// A STUN server answered.
+    outside: bool,
     /// Relayed addresses of the browser.
     theirs: HashSet<SocketAddr>,
     /// Where the last encrypted datagram went.
@@ -93,6 +95,7 @@ impl Network {
             inbox: Inbox::new(),
             held: None,
             candidates: VecDeque::new(),
+            outside: false,
             theirs: HashSet::new(),
             route: None,
         })
@@ -106,6 +109,11 @@ impl Network {
     /// Addresses learned since the last call.
     pub(crate) fn next_candidate(&mut self) -> Option<Candidate> {
         self.candidates.pop_front()
+    }
+
+    /// Whether a STUN server told the device's outside address, new or not.
+    pub(crate) fn knows_outside(&self) -> bool {
+        self.outside
     }
 
     /// Remembers the browser's relays, to tell the path.
@@ -177,6 +185,7 @@ impl Network {
                     match answered {
                         Some((at, outside)) => {
                             self.bindings.swap_remove(at);
+                            self.outside = true;
                             self.candidates.extend(
                                 Candidate::server_reflexive(outside, local, Protocol::Udp)
                                     .ok()
