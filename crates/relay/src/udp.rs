@@ -87,7 +87,7 @@ impl UdpPort {
                 let source = crate::address::unmapped(meta.addr);
                 let bytes = &slot[..meta.len.min(SLOT_BYTES)];
                 // Nobody can be answered at port 0, and trying makes the kernel's EINVAL look like missing offload.
-                if source.port() == 0 || bytes.is_empty() {
+                if source.port() == 0 {
                     continue;
                 }
                 let received =
@@ -138,7 +138,9 @@ pub(crate) struct Received<'a> {
 
 impl<'a> Received<'a> {
     pub(crate) fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.bytes.chunks(self.stride)
+        // An empty datagram is one, too.
+        let empty = self.bytes.is_empty().then_some(self.bytes);
+        empty.into_iter().chain(self.bytes.chunks(self.stride))
     }
 }
 
@@ -176,8 +178,8 @@ impl Outbox {
         }
         write(&mut self.bytes);
         self.count += 1;
-        // Only the last of a joined send may be shorter.
-        if length < self.segment || length > LONGEST_JOINED {
+        // Only the last of a joined send may be shorter, and none may be empty.
+        if length == 0 || length < self.segment || length > LONGEST_JOINED {
             self.flush();
         }
     }
@@ -185,7 +187,7 @@ impl Outbox {
     fn joins(&self, to: &Destination, length: usize) -> bool {
         self.count > 0
             && self.count < to.port.state.max_gso_segments()
-            && length <= self.segment
+            && (1..=self.segment).contains(&length)
             && self.bytes.len() + length <= LONGEST_SEND
             && self.to.as_ref().is_some_and(|it| it.is(to))
     }

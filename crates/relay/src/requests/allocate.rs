@@ -82,19 +82,20 @@ impl Request<'_> {
             Some([_, _, _, _]) => return Err(code::UNSUPPORTED_TRANSPORT),
             _ => return Err(code::BAD_REQUEST),
         }
-        let even_port = message.get(attribute::EVEN_PORT).is_some();
+        let even_port = message.get(attribute::EVEN_PORT);
         let family = message.family(attribute::REQUESTED_ADDRESS_FAMILY);
         let second_family = message.family(attribute::ADDITIONAL_ADDRESS_FAMILY);
         let token = message.get(attribute::RESERVATION_TOKEN).is_some();
-        let contradicts = (token && (even_port || family.is_some() || second_family.is_some()))
+        let contradicts = (token && (even_port.is_some() || family.is_some() || second_family.is_some()))
             || (family.is_some() && second_family.is_some())
             || second_family.is_some_and(|it| it != Some(AddressFamily::V6))
-            || (second_family.is_some() && even_port);
+            || (second_family.is_some() && even_port.is_some());
         if contradicts {
             return Err(code::BAD_REQUEST);
         }
-        // WebRTC has no use for pairs of ports, so none are reserved.
-        if even_port || token {
+        // WebRTC has no use for pairs of ports: an even one can be had (R = 0), but no other is kept beside it.
+        let wants_pair = even_port.is_some_and(|value| value.first().is_none_or(|bits| bits & 0x80 != 0));
+        if wants_pair || token {
             return Err(code::INSUFFICIENT_CAPACITY);
         }
         match family {
@@ -117,8 +118,10 @@ impl Request<'_> {
             &client.port().to_be_bytes(),
         ]);
         let start = usize::from(u16::from_be_bytes([chosen[0], chosen[1]])) % size;
+        let only_even = self.message.get(attribute::EVEN_PORT).is_some();
         (0..size)
             .filter_map(|step| u16::try_from(first + (start + step) % size).ok())
+            .filter(|port| !only_even || port % 2 == 0)
             .filter(|port| !self.shared.table.is_relayed(SocketAddr::new(place.advertised, *port), self.now))
             .take(ATTEMPTS)
             .find_map(|port| {

@@ -71,6 +71,8 @@ impl Request<'_> {
         };
         match result {
             Ok(answer) => answer.integrity(caller.key.bytes()).finish(),
+            // It carries a challenge whoever asks (RFC 8489 §9.2.4).
+            Err(code::UNAUTHENTICATED) => self.challenge(code::UNAUTHENTICATED),
             Err(code) => self.refuse_to(code, &caller.key),
         }
     }

@@ -4,8 +4,9 @@ use std::ops::RangeInclusive;
 
 use super::{HEADER_BYTES, MAGIC_COOKIE};
 
-/// The numbers a channel may have (RFC 8656 §12).
-pub const CHANNELS: RangeInclusive<u16> = 0x4000..=0x4FFF;
+/// The numbers a channel may have. RFC 8656 §12 has narrowed the range of RFC 5766 §11 to 0x4FFF, but clients in use (coturn's
+/// among them) still choose from all of it, and on this port nothing else begins so.
+pub const CHANNELS: RangeInclusive<u16> = 0x4000..=0x7FFF;
 const CHANNEL_HEADER_BYTES: usize = 4;
 
 /// The length with its padding: on streams frames start at multiples of four (RFC 8656 §12.5).
@@ -43,11 +44,11 @@ pub enum FrameError {
 }
 
 impl<'a> Frame<'a> {
-    /// What a datagram holds (RFC 7983 §7: first byte 0–3 STUN, 64–79 channels). Anything else is `None`.
+    /// What a datagram holds: its first byte is 0–3 for STUN and 64–127 for [`CHANNELS`]. Anything else is `None`.
     pub fn of_datagram(bytes: &'a [u8]) -> Option<Self> {
         match *bytes.first()? {
             0..=3 => Some(Self::Stun(bytes)),
-            64..=79 => {
+            64..=127 => {
                 let (header, rest) = bytes.split_first_chunk::<CHANNEL_HEADER_BYTES>()?;
                 let channel = u16::from_be_bytes([header[0], header[1]]);
                 let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
@@ -64,7 +65,7 @@ impl<'a> Frame<'a> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         let is_stun = match first {
             0..=3 => true,
-            64..=79 => false,
+            64..=127 => false,
             _ => return Err(FrameError::NotStun),
         };
         if is_stun && !could_be_stun(bytes) {
