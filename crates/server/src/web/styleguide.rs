@@ -30,7 +30,7 @@ async fn show() -> Response {
 
 fn styleguide() -> Styleguide {
     // A fixed moment: screenshots of two runs are equal until the script has run.
-    let now = datetime!(2026-11-22 12:00 UTC);
+    let now = datetime!(2026-01-22 12:00 UTC);
     let account = |name: &str, organisation, current| AccountEntry {
         name: name.to_owned(),
         href: "/styleguide".to_owned(),

@@ -9,6 +9,8 @@ const ANSWER_WITHIN = 30_000;
 const CONNECT_WITHIN = 30_000;
 /** Milliseconds without an answer to a heartbeat after which the connection counts as interrupted. */
 const SILENCE = 2 * HEARTBEAT + 2_000;
+/** Unanswered heartbeats that are remembered: more than fit into the silence that ends a session. */
+const MOST_PINGS = 16;
 /** Milliseconds that an interrupted connection may take to come back. Browsers give up after 16 s. */
 export const RECOVER_WITHIN = 20_000;
 /** Milliseconds in which the shell's own last word may still arrive after the server said that it is over. */
@@ -71,7 +73,8 @@ export class Session {
   private readonly queue: Uint8Array<ArrayBuffer>[] = [];
   private readonly encoder = new TextEncoder();
   private readonly credit = new Credit((bytes) => this.tell({ type: "credit", bytes }));
-  private pinged: { seq: number; at: number } | undefined;
+  /** When each unanswered heartbeat left. */
+  private readonly pinged = new Map<number, number>();
   private heardAt = 0;
   private seq = 0;
   private size = { cols: 80, rows: 24 };
@@ -198,8 +201,13 @@ export class Session {
     this.beat = setInterval(() => this.heartbeat(), HEARTBEAT);
   }
 
-  private hearShell(data: unknown): void {
+  private heard(): void {
     this.heardAt = performance.now();
+    if (this.state === "interrupted" && this.peer?.connectionState === "connected") this.recover();
+  }
+
+  private hearShell(data: unknown): void {
+    this.heard();
     if (data instanceof ArrayBuffer) {
       const bytes = new Uint8Array(data);
       this.events.output(bytes, () => this.credit.add(bytes.length));
@@ -219,20 +227,21 @@ export class Session {
   }
 
   private hearControl(data: unknown): void {
-    this.heardAt = performance.now();
+    this.heard();
     const message = readControl(String(data));
     if (message?.type === "ping") this.say({ type: "pong", seq: message.seq });
     else if (message?.type === "bye") this.end(message.reason, false);
-    else if (message?.type === "pong" && message.seq === this.pinged?.seq) {
-      this.events.roundTrip(performance.now() - this.pinged.at);
-      this.pinged = undefined;
-      if (this.state === "interrupted" && this.peer?.connectionState === "connected") this.recover();
+    else if (message?.type === "pong") {
+      const at = this.pinged.get(message.seq);
+      if (at === undefined) return;
+      this.pinged.clear();
+      this.events.roundTrip(performance.now() - at);
     }
   }
 
   private ping(): void {
     this.seq += 1;
-    this.pinged = { seq: this.seq, at: performance.now() };
+    if (this.pinged.size < MOST_PINGS) this.pinged.set(this.seq, performance.now());
     this.say({ type: "ping", seq: this.seq });
   }
 
