@@ -16,6 +16,7 @@ mod entity;
 pub mod mail_links;
 pub mod mails;
 mod migration;
+mod presence;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,105 +1,111 @@
 //! Takes connections and tells what speaks on them.
+//!
+//! [`listeners`] accepts; [`tls`] does handshakes; [`first_bytes`] decides who goes on with a
+//! connection: the relay (STUN), the live link (`GET /events` on HTTP/1.1, [`events`]) or axum
+//! ([`http`]). What is read to decide is replayed ([`replay`]). Limits on strangers are here:
+//! connections at once, time to finish a handshake, a head, a write.
+
+pub mod address;
+mod events;
+mod first_bytes;
+mod http;
+mod listeners;
+mod plain;
+mod replay;
+mod stall;
+pub mod tls;
+
+pub use address::ClientAddress;
+pub use listeners::{FrontDoor, Listeners};
 
 use crate::app::Ctx;
-use crate::config::Config;
-use crate::routes;
-use crate::start::StartError;
-use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::request::Parts;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use first_bytes::Speaks;
+use replay::Replay;
+use stall::Stall;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-/// Who asks, after trusted proxies were believed. An extractor for every handler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
+/// A connection whatever is below it.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for T {}
 
-impl<S: Sync> FromRequestParts<S> for ClientAddress {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())))
-    }
+/// Both ends of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    peer: SocketAddr,
+    local: SocketAddr,
 }
 
-/// Bound sockets that nobody serves yet.
+/// What every connection of the main listener needs.
 #[derive(Debug)]
-pub struct Listeners {
-    main: TcpListener,
+struct Hall {
+    app: Ctx,
+    http: http::Http,
+    tls: Option<tls::Certificates>,
 }
 
-impl Listeners {
-    /// Binds what the configuration says. Port 0 takes any free one.
-    pub async fn bind(config: &Config) -> Result<Self, StartError> {
-        let address = config.listen;
-        let main =
-            TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-        Ok(Self { main })
-    }
-
-    /// Where the main listener is.
-    pub fn address(&self) -> SocketAddr {
-        self.main.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
-    }
-}
-
-/// The listeners, served.
+/// Counts one open connection until it is dropped.
 #[derive(Debug)]
-pub struct FrontDoor {
-    address: SocketAddr,
-    accepting: JoinHandle<()>,
-}
+struct Counted(Ctx);
 
-impl FrontDoor {
-    /// Serves.
-    pub fn open(app: Ctx, listeners: Listeners) -> Result<Self, StartError> {
-        let address = listeners.address();
-        Ok(Self { address, accepting: tokio::spawn(accept(app, listeners.main)) })
-    }
-
-    /// Where the main listener is.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Waits until every connection is gone. The app's `stopping` must have been cancelled.
-    pub async fn closed(self) {
-        let _ = self.accepting.await;
+impl Counted {
+    /// `None` when there are too many.
+    fn take(app: &Ctx) -> Option<Self> {
+        let open = app.metrics.connections.fetch_add(1, Ordering::Relaxed);
+        let counted = Self(Arc::clone(app));
+        usize::try_from(open).is_ok_and(|open| open < app.config.limits.connections).then_some(counted)
     }
 }
 
-async fn accept(app: Ctx, listener: TcpListener) {
-    let router = routes::router(std::sync::Arc::clone(&app));
-    let connections = tokio_util::task::TaskTracker::new();
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(app.config.limits.head);
-    loop {
-        let taken: std::io::Result<(TcpStream, SocketAddr)> = tokio::select! {
-            taken = listener.accept() => taken,
-            () = app.stopping.cancelled() => break,
-        };
-        let Ok((stream, peer)) = taken else { continue };
-        let router = router.clone();
-        let service = hyper::service::service_fn(move |mut request: hyper::Request<_>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            tower::ServiceExt::oneshot(router.clone(), request)
-        });
-        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let stopping = app.stopping.clone();
-        connections.spawn(async move {
-            let mut connection = std::pin::pin!(connection);
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One connection of the main listener, from its first byte.
+async fn receive(hall: Arc<Hall>, stream: TcpStream, ends: Ends, counted: Counted) {
+    let Some(tls) = &hall.tls else {
+        return serve(hall, stream, ends, counted).await;
+    };
+    // Boxed and dropped here: the handshake's state is many times that of an idle connection.
+    let handshake = Box::pin(timeout(hall.app.config.limits.handshake, tls.accept(stream)));
+    // Failed handshakes are the weather of the internet: counted, not logged.
+    match handshake.await {
+        Ok(Ok(stream)) => serve(hall, stream, ends, counted).await,
+        _ => {
+            hall.app.metrics.failed_handshakes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn serve<W: Wire>(hall: Arc<Hall>, mut stream: W, ends: Ends, counted: Counted) {
+    let limits = &hall.app.config.limits;
+    let deciding = first_bytes::read(&mut stream, limits.head_bytes);
+    let Ok(Ok((speaks, read))) = timeout(limits.head, Box::pin(deciding)).await else { return };
+    match speaks {
+        Speaks::Stun => {
+            let Some(relay) = &hall.app.relay else { return };
+            relay.serve_stream(Replay::new(read, stream), ends).await;
+        }
+        Speaks::Events => {
+            if let Some(device) = events::open(&hall.app, &read, ends).await {
+                // A task of its own: this one's frame is large, and would stay as long as the device.
+                drop(hall);
+                tokio::spawn(async move {
+                    crate::link::raw::serve(stream, device).await;
+                    drop(counted);
+                });
+            } else {
+                hall.http.serve(Stall::new(Replay::new(read, stream), limits.write_stall), ends).await;
             }
-            let _ = connection.await;
-        });
+        }
+        Speaks::Http => {
+            hall.http.serve(Stall::new(Replay::new(read, stream), limits.write_stall), ends).await;
+        }
     }
-    drop(listener);
-    connections.close();
-    connections.wait().await;
 }
