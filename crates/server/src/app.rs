@@ -5,9 +5,11 @@
 
 use crate::config::Config;
 use crate::front_door::{FrontDoor, Listeners};
-use crate::link::Link;
+use crate::jobs;
+use crate::link::{self, Link};
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::relaying::Relaying;
 use crate::start::{self, DataLock, StartError};
 use bramble_model::seal::MasterKey;
 use bramble_model::{SharedClock, SharedRandom};
@@ -45,6 +47,8 @@ pub struct App {
     pub passwords: crate::auth::Passwords,
     /// Wakes the delivery of mail.
     pub outbox: crate::mail::Outbox,
+    /// STUN and TURN; `None` when it is off.
+    pub relay: Option<Relaying>,
     /// What Prometheus reads.
     pub metrics: Metrics,
     /// Cancelled when the server stops: long answers end themselves.
@@ -59,11 +63,19 @@ pub struct App {
 pub type Ctx = Arc<App>;
 
 impl App {
-    /// Opens the data folder and everything in it. Listens nowhere.
+    /// Opens the data folder and everything in it. Only the relay listens already.
     pub async fn build(config: Config, clock: SharedClock, random: SharedRandom) -> Result<Ctx, StartError> {
         let lock = DataLock::take(&config.data)?;
         let (store, master_key) = start::open(&config, &*random).await?;
-        let link = Link::new(config.ping_interval, config.online_grace);
+        let relay = match &config.relay {
+            Some(relay) => {
+                let clock = Arc::clone(&clock);
+                Some(Relaying::start(&config, relay, &store, &master_key, clock, &*random).await?)
+            }
+            None => None,
+        };
+        let live = Live::default();
+        let link = Link::new(config.ping_interval, config.online_grace, live.clone());
         Ok(Arc::new(Self {
             config,
             store,
@@ -71,11 +83,12 @@ impl App {
             random,
             master_key,
             link,
-            live: Live::default(),
+            live,
             signalling: crate::sessions::Signalling::default(),
             throttle: crate::auth::Throttle::default(),
             passwords: crate::auth::Passwords::default(),
             outbox: crate::mail::Outbox::default(),
+            relay,
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -103,6 +116,8 @@ impl Server {
     /// Serves on bound listeners, and does the work that goes on between requests.
     pub fn start(app: Ctx, listeners: Listeners) -> Result<Self, StartError> {
         let front_door = FrontDoor::open(Arc::clone(&app), listeners)?;
+        app.tasks.spawn(link::keep::run(Arc::clone(&app)));
+        jobs::start(&app, jobs::all());
         Ok(Self { app, front_door })
     }
 
@@ -113,6 +128,9 @@ impl Server {
         self.app.link.close_all();
         self.app.tasks.close();
         let drained = async {
+            if let Some(relay) = &self.app.relay {
+                relay.shutdown().await;
+            }
             self.front_door.closed().await;
             self.app.tasks.wait().await;
         };

@@ -22,6 +22,8 @@ pub mod linking;
 pub mod live;
 pub mod mail;
 pub mod metrics;
+pub mod middleware;
+pub mod relaying;
 pub mod routes;
 pub mod sessions;
 pub mod start;

@@ -124,7 +124,8 @@ pub async fn live(
         return Err(ApiFailure::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", text));
     };
     let recheck = Instant::now() + RECHECK;
-    let listener = Listener { app, signed_in, account, receiver, recheck, rounds: 0, greeted: false, _place: place };
+    let listener =
+        Listener { app, signed_in, account, receiver, recheck, rounds: 0, greeted: false, _place: place };
     let events = futures_util::stream::unfold(listener, |mut listener| async move {
         let event = listener.next().await?;
         Some((Ok::<_, Infallible>(event), listener))
@@ -138,11 +139,14 @@ pub async fn live(
 }
 
 /// Whether the browser's session still stands and its person still sees the account.
-async fn may_listen(app: &App, who: &SignedIn, account: AccountId) -> Result<bool, bramble_store::StoreError> {
+async fn may_listen(
+    app: &App,
+    who: &SignedIn,
+    account: AccountId,
+) -> Result<bool, bramble_store::StoreError> {
     let session = app.store.web_session(&who.token).await?;
-    let stands = session.is_some_and(|(session, user)| {
-        session.expires_at > app.clock.now() && user.disabled_at.is_none()
-    });
+    let stands = session
+        .is_some_and(|(session, user)| session.expires_at > app.clock.now() && user.disabled_at.is_none());
     if !stands {
         return Ok(false);
     }

@@ -13,6 +13,7 @@ pub mod audit;
 mod connect;
 pub mod devices;
 mod entity;
+pub mod jobs;
 pub mod mail_links;
 pub mod mails;
 mod migration;

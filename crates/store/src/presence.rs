@@ -1,8 +1,8 @@
 //! When devices were seen, as the live link tells in batches.
 
+use crate::entity::device::{Column, Entity};
 use crate::value::to_micros;
 use crate::{Result, Store};
-use crate::entity::device::{Column, Entity};
 use bramble_model::Timestamp;
 use bramble_wire::DeviceId;
 use sea_orm::sea_query::Expr;

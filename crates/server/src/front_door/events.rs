@@ -24,7 +24,8 @@ pub(super) async fn open(app: &App, head: &[u8], ends: Ends) -> Option<DeviceStr
 fn parse(head: &[u8]) -> Option<Parts> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
-    if !request.parse(head).ok()?.is_complete() || request.version != Some(1) || request.method != Some("GET") {
+    if !request.parse(head).ok()?.is_complete() || request.version != Some(1) || request.method != Some("GET")
+    {
         return None;
     }
     let uri: Uri = request.path?.parse().ok()?;
@@ -40,7 +41,8 @@ fn parse(head: &[u8]) -> Option<Parts> {
         parts.headers.append(name, HeaderValue::from_bytes(header.value).ok()?);
     }
     let unusual = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::UPGRADE, header::EXPECT];
-    let usual = parts.headers.contains_key(header::HOST) && !unusual.iter().any(|n| parts.headers.contains_key(n));
+    let usual =
+        parts.headers.contains_key(header::HOST) && !unusual.iter().any(|n| parts.headers.contains_key(n));
     usual.then_some(parts)
 }
 

@@ -74,8 +74,12 @@ async fn receive(hall: Arc<Hall>, stream: TcpStream, ends: Ends, counted: Counte
     };
     // Boxed and dropped here: the handshake's state is many times that of an idle connection.
     let handshake = Box::pin(timeout(hall.app.config.limits.handshake, tls.accept(stream)));
+    let shaken = tokio::select! {
+        shaken = handshake => shaken,
+        () = hall.app.stopping.cancelled() => return,
+    };
     // Failed handshakes are the weather of the internet: counted, not logged.
-    match handshake.await {
+    match shaken {
         Ok(Ok(stream)) => serve(hall, stream, ends, counted).await,
         _ => {
             hall.app.metrics.failed_handshakes.fetch_add(1, Ordering::Relaxed);
@@ -86,17 +90,20 @@ async fn receive(hall: Arc<Hall>, stream: TcpStream, ends: Ends, counted: Counte
 async fn serve<W: Wire>(hall: Arc<Hall>, mut stream: W, ends: Ends, counted: Counted) {
     let limits = &hall.app.config.limits;
     let deciding = first_bytes::read(&mut stream, limits.head_bytes);
-    let Ok(Ok((speaks, read))) = timeout(limits.head, Box::pin(deciding)).await else { return };
+    let decided = tokio::select! {
+        decided = timeout(limits.head, Box::pin(deciding)) => decided,
+        () = hall.app.stopping.cancelled() => return,
+    };
+    let Ok(Ok((speaks, read))) = decided else { return };
     match speaks {
         Speaks::Stun => {
             let Some(relay) = &hall.app.relay else { return };
-            relay.serve_stream(Replay::new(read, stream), ends).await;
+            relay.serve_stream(Replay::new(read, stream), ends.peer, ends.local).await;
         }
         Speaks::Events => {
             if let Some(device) = events::open(&hall.app, &read, ends).await {
                 // A task of its own: this one's frame is large, and would stay as long as the device.
-                drop(hall);
-                tokio::spawn(async move {
+                hall.app.tasks.spawn(async move {
                     crate::link::raw::serve(stream, device).await;
                     drop(counted);
                 });

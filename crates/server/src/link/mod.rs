@@ -243,7 +243,7 @@ mod tests {
         assert!(!link.is_online(id(3)));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn alternating_clients_are_noticed_and_reconnects_are_not() {
         let (device, account) = (id(1), id(2));
         let copied = |link: &Link| link.shared.lock()[&device].duplicate;
