@@ -71,3 +71,31 @@ fn every_decision_is_in_the_index() {
         }
     }
 }
+
+/// The fenced blocks that begin with "```sh test".
+fn examples(text: &str) -> Vec<String> {
+    let blocks = text.split("\n```sh test\n").skip(1);
+    blocks.filter_map(|block| Some(block.split_once("\n```")?.0.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn the_commands_of_the_operators_guide_work() {
+    let text = fs::read_to_string(root().join("docs/operating.md")).expect("the guide");
+    let examples = examples(&text);
+    assert!(examples.len() >= 3, "{examples:?}");
+    let program = bramble_testkit::program("bramble");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = std::env::var("PATH").expect("a PATH");
+    for example in examples {
+        let output = tokio::process::Command::new("bash")
+            .args(["-euo", "pipefail", "-c", &example])
+            .env("PATH", format!("{}:{path}", program.parent().expect("a folder").display()))
+            .env("DATA", folder.path().join("data"))
+            .stdin(std::process::Stdio::null())
+            .output()
+            .await
+            .expect("bash runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{example}\n\nfails: {text}");
+    }
+}
