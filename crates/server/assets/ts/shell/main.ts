@@ -153,10 +153,15 @@ function ownKey(event: KeyboardEvent): boolean {
 }
 
 screen.xterm.attachCustomKeyEventHandler((event) => event.type !== "keydown" || !ownKey(event));
-// Keys that were typed while nothing could take them are not lost silently.
-element("terminal").addEventListener("keydown", (event) => {
-  if (screen.xterm.options.disableStdin && event.key.length === 1 && !event.ctrlKey && !event.metaKey) deaf();
-});
+// Keys that were typed while nothing could take them are not lost silently. The terminal keeps its keys
+// to itself, so they are seen before it.
+element("terminal").addEventListener(
+  "keydown",
+  (event) => {
+    if (screen.xterm.options.disableStdin && event.key.length === 1 && !event.ctrlKey && !event.metaKey) deaf();
+  },
+  true,
+);
 
 element("smaller").addEventListener("click", () => screen.zoom(-1));
 element("larger").addEventListener("click", () => screen.zoom(1));
