@@ -181,14 +181,15 @@ impl Store {
         Ok(())
     }
 
-    /// When the next message is due, counting those in other hands when their time there ends.
-    pub async fn next_mail_due(&self) -> Result<Option<Timestamp>> {
-        let row = Entity::find()
-            .filter(waiting())
-            .order_by(Column::NextAttemptAt, Order::Asc)
-            .one(&self.reader)
+    /// Nobody can send it now: it stays for the operator until `until`.
+    pub async fn hold_mail(&self, id: MailId, until: Timestamp) -> Result<()> {
+        Entity::update_many()
+            .col_expr(Column::NextAttemptAt, Expr::value(to_micros(until)))
+            .col_expr(Column::ClaimedUntil, Expr::value(Option::<i64>::None))
+            .filter(Column::Id.eq(id.0))
+            .exec(&self.writer)
             .await?;
-        Ok(row.map(|row| from_micros(Ord::max(row.next_attempt_at, row.claimed_until.unwrap_or(i64::MIN)))))
+        Ok(())
     }
 }
 

@@ -222,15 +222,4 @@ impl Tx {
             .await?;
         Ok(())
     }
-
-    /// Replaces what an unverified person gave at sign-up, when the same address signs up again: only
-    /// the owner of the address decides which password counts, by opening the newest mail.
-    pub async fn remove_unverified_user(&self, id: UserId) -> Result<bool> {
-        let done = user::Entity::delete_many()
-            .filter(user::Column::Id.eq(id.0))
-            .filter(user::Column::VerifiedAt.is_null())
-            .exec(&self.inner)
-            .await?;
-        Ok(done.rows_affected == 1)
-    }
 }

@@ -190,6 +190,12 @@ impl Tx {
         Ok(done.rows_affected)
     }
 
+    /// Whether any browser is remembered for a person.
+    pub async fn has_known_browser(&self, user: UserId) -> Result<bool> {
+        let found = known_browser::Entity::find().filter(known_browser::Column::UserId.eq(user.0));
+        Ok(found.one(&self.inner).await?.is_some())
+    }
+
     /// Remembers a browser for a person. `true` if it was not known.
     pub async fn remember_browser(&self, token: &SecretHash, user: UserId, now: Timestamp) -> Result<bool> {
         let seen = known_browser::Entity::update_many()

@@ -1,9 +1,82 @@
-//! People: signing up and in, their sessions, and what they are to an account.
+//! People: signing up and in, their browsers, and what they are to an account.
+//!
+//! Operations take values and return values; `pages` turns them into forms. Whether an address has an
+//! account is told by mail only, never by an answer: sign-in checks a password in any case, sign-up
+//! and the forgotten password answer the same, and in the same time ([`even_out`]).
+//!
+//! What is not here: signing in with another provider, second factors, organisations.
+
+mod new_user;
+pub mod pages;
+mod password_reset;
+mod sessions;
+mod set_up;
+mod sign_in;
+mod sign_up;
+mod user_agent;
+
+pub use new_user::{NewUser, create_user, rename};
+pub use password_reset::{change_password, request_reset, reset_password, reset_recipient};
+pub use sessions::{end_all_sessions, end_other_sessions, end_session, sign_out, sweep};
+pub use set_up::{announce_set_up, set_up, set_up_is_open};
+pub use sign_in::{Begun, Browser, prove, sign_in};
+pub use sign_up::{Applicant, resend_verification, sign_up, verification_recipient, verify_email};
+pub use user_agent::describe as describe_browser;
 
 use crate::app::App;
+use crate::auth::password::{Busy, Weakness};
+use crate::auth::throttle::Wait;
 use bramble_model::account::Standing;
 use bramble_store::StoreError;
 use bramble_wire::{AccountId, UserId};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Why something about a person was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Too many passwords are being checked.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// Too many tries.
+    #[error(transparent)]
+    Throttled(#[from] Wait),
+    /// Address and password do not belong together.
+    #[error("the address or the password is wrong")]
+    WrongCredentials,
+    /// The link was used, replaced, or is too old.
+    #[error("the link does not work any more")]
+    DeadLink,
+    /// What was typed cannot be taken.
+    #[error("what was typed cannot be taken")]
+    Invalid(Problems),
+    /// The address has an account. Told to the operator only.
+    #[error("this address has an account already")]
+    Taken,
+    /// Nobody, or only who was invited, may sign up.
+    #[error("this server takes no new people")]
+    RegistrationClosed,
+}
+
+/// What is wrong with the fields of a form, each in a sentence that says what to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems {
+    /// The address.
+    pub email: Option<String>,
+    /// The name.
+    pub name: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+}
+
+impl From<Weakness> for Problems {
+    fn from(weakness: Weakness) -> Self {
+        Self { password: Some(weakness.0), ..Self::default() }
+    }
+}
 
 /// What a person is to an account; `None` if nothing, or if there is no such account (answer 404).
 pub async fn standing(app: &App, user: UserId, account: AccountId) -> Result<Option<Standing>, StoreError> {
@@ -14,4 +87,15 @@ pub async fn standing(app: &App, user: UserId, account: AccountId) -> Result<Opt
 /// was deleted meanwhile.
 pub async fn personal_account(app: &App, user: UserId) -> Result<Option<AccountId>, StoreError> {
     app.store.personal_account(user).await
+}
+
+/// Answers whose work depends on whether an address is known leave at whole multiples of this.
+const QUANTUM: Duration = Duration::from_millis(250);
+
+/// Waits for the next multiple of [`QUANTUM`] since `start`, so that how long the answer took does not
+/// tell which work was done.
+async fn even_out(start: Instant) {
+    let elapsed = start.elapsed().as_millis();
+    let quanta = u32::try_from(elapsed / QUANTUM.as_millis() + 1).unwrap_or(1);
+    tokio::time::sleep_until(start + QUANTUM * quanta).await;
 }

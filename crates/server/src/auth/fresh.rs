@@ -13,7 +13,7 @@ use serde_json::json;
 #[derive(Debug, Clone)]
 pub struct Fresh(pub SignedIn);
 
-/// On an answer: the caller has to prove who they are. [`park`] turns it into the page that asks.
+/// On an answer: the caller has to prove who they are. The layer that keeps forms turns it into the page that asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked(pub(crate) SignedIn);
 

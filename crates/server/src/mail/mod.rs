@@ -1,17 +1,36 @@
 //! Messages to people. They are written in the transaction that they tell of ([`queue`]) and leave
-//! later, from the outbox.
+//! later, from the outbox ([`delivery`]).
+//!
+//! To add a message: a struct with its two templates in `messages`, a function here. Text from devices
+//! and strangers goes through `messages::Untrusted`, so that no mail program makes a link of it.
+//! Subjects are fixed sentences: nothing that somebody chose is in a header but the recipient.
+
+pub mod delivery;
+mod messages;
+mod operator;
+mod smtp;
+
+pub use messages::LinkedDevice;
+pub use operator::{Listed, Shown, list, show};
+pub use smtp::{BadSmtp, Smtp};
 
 use crate::app::App;
+use askama::Template;
+use bramble_model::Secret;
 use bramble_store::mails::NewMail;
 use bramble_store::{StoreError, Tx};
+use messages::{
+    AlreadyRegistered, DeviceLinked, Frame, NewBrowser, PasswordChanged, ResetPassword, VerifyEmail,
+};
 use std::fmt;
+use std::net::IpAddr;
 
 /// A message that is ready to be written to the outbox.
 #[derive(Clone)]
 pub struct Message {
     kind: &'static str,
     recipient: String,
-    subject: String,
+    subject: &'static str,
     text: String,
     html: String,
 }
@@ -30,7 +49,7 @@ pub async fn queue(app: &App, tx: &Tx, message: Message) -> Result<(), StoreErro
         id: app.random.id(),
         kind: message.kind,
         recipient: message.recipient,
-        subject: message.subject,
+        subject: message.subject.to_owned(),
         text_body: message.text,
         html_body: message.html,
         created_at: app.clock.now(),
@@ -51,30 +70,91 @@ impl Outbox {
     }
 }
 
-/// What a mail about a linked device says. All of it but the account's name comes from the device or
-/// its network and is shown as text.
-#[derive(Debug, Clone)]
-pub struct LinkedDevice {
-    /// Its name in the dashboard.
-    pub name: String,
-    /// Its serial number.
-    pub serial_number: String,
-    /// The address that it linked from.
-    pub address: Option<String>,
-    /// The country of that address, if known.
-    pub country: Option<String>,
-    /// When.
-    pub at: bramble_model::Timestamp,
+/// Asks somebody to prove that the address is theirs.
+pub fn verify_email(app: &App, recipient: &str, token: &Secret) -> Message {
+    let link = app.config.url(&format!("/verify-email/{}", token.expose()));
+    message(
+        "verify_email",
+        recipient,
+        "Confirm your email address",
+        &VerifyEmail { frame: Frame::of(app), link },
+    )
+}
+
+/// Tells somebody that their address has an account already.
+pub fn already_registered(app: &App, recipient: &str) -> Message {
+    let body = AlreadyRegistered {
+        frame: Frame::of(app),
+        sign_in: app.config.url("/sign-in"),
+        forgotten: app.config.url("/forgotten-password"),
+    };
+    message("already_registered", recipient, "You already have an account", &body)
+}
+
+/// Lets somebody set a new password.
+pub fn reset_password(app: &App, recipient: &str, token: &Secret) -> Message {
+    let link = app.config.url(&format!("/reset-password/{}", token.expose()));
+    message(
+        "reset_password",
+        recipient,
+        "Choose a new password",
+        &ResetPassword { frame: Frame::of(app), link },
+    )
+}
+
+/// Tells somebody that their password changed.
+pub fn password_changed(app: &App, recipient: &str) -> Message {
+    let body = PasswordChanged {
+        frame: Frame::of(app),
+        at: messages::moment(app.clock.now()),
+        forgotten: app.config.url("/forgotten-password"),
+    };
+    message("password_changed", recipient, "Your password was changed", &body)
+}
+
+/// Tells somebody that a browser signed in that had not before.
+pub fn new_browser(app: &App, recipient: &str, browser: &str, address: IpAddr) -> Message {
+    let body = NewBrowser {
+        frame: Frame::of(app),
+        browser: browser.to_owned(),
+        address: address.to_string(),
+        at: messages::moment(app.clock.now()),
+        settings: app.config.url("/settings/account"),
+    };
+    message("new_browser", recipient, "New sign-in to your account", &body)
 }
 
 /// Tells a person that a device was linked to their account.
 pub fn device_linked(app: &App, recipient: &str, device: &LinkedDevice) -> Message {
-    let _ = (app, device);
+    let body = DeviceLinked::new(app, device);
+    message("device_linked", recipient, "A device was linked to your account", &body)
+}
+
+/// A message in its two forms, each rendered from a template of its own.
+trait Body {
+    type Text<'a>: Template
+    where
+        Self: 'a;
+    type Html<'a>: Template
+    where
+        Self: 'a;
+    fn text(&self) -> Self::Text<'_>;
+    fn html(&self) -> Self::Html<'_>;
+}
+
+fn message(kind: &'static str, recipient: &str, subject: &'static str, body: &impl Body) -> Message {
+    // Rendering into a String fails only if a value's own formatting does; ours are plain texts.
+    let rendered = |result: askama::Result<String>| {
+        result.unwrap_or_else(|error| {
+            tracing::error!(%error, mail.kind = kind, "a mail did not render");
+            String::new()
+        })
+    };
     Message {
-        kind: "device_linked",
+        kind,
         recipient: recipient.to_owned(),
-        subject: String::new(),
-        text: String::new(),
-        html: String::new(),
+        subject,
+        text: rendered(body.text().render()),
+        html: rendered(body.html().render()),
     }
 }

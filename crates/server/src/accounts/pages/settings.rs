@@ -1,0 +1,179 @@
+//! `/settings/account`: name, password, and the browsers that are signed in.
+
+use super::{AccountError, Failed, fail, frame, refuse};
+use crate::accounts;
+use crate::app::{App, Ctx};
+use crate::auth::cookies::SESSION_IDLE;
+use crate::auth::password::Password;
+use crate::auth::{Fresh, SignedIn};
+use crate::web::layout::{Frame, Tone};
+use crate::web::page;
+use crate::web::times::Moment;
+use askama::Template;
+use axum::Router;
+use axum::extract::{Form, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use bramble_wire::WebSessionId;
+use serde::Deserialize;
+
+const PAGE: &str = "/settings/account";
+
+pub(super) fn routes() -> Router<Ctx> {
+    Router::new()
+        .route(PAGE, get(show))
+        .route("/settings/account/name", post(rename))
+        .route("/settings/account/password", get(password_form).post(change_password))
+        .route("/settings/account/sessions/end-others", post(end_others))
+        .route("/settings/account/sessions/{id}/end", post(end))
+}
+
+#[derive(Template)]
+#[template(path = "accounts/settings.html")]
+struct Page {
+    frame: Frame,
+    failed: Failed,
+    typed_name: String,
+    email: String,
+    browsers: Vec<Row>,
+    others: bool,
+}
+
+/// A browser that is signed in.
+struct Row {
+    what: String,
+    end: String,
+    signed_in: Moment,
+    seen: Moment,
+    this: bool,
+}
+
+#[derive(Template)]
+#[template(path = "accounts/password.html")]
+struct PasswordPage {
+    frame: Frame,
+    failed: Failed,
+    email: String,
+}
+
+/// What the last action did.
+#[derive(Debug, Default, Deserialize)]
+struct After {
+    #[serde(default)]
+    done: String,
+}
+
+impl After {
+    fn words(&self) -> Option<&'static str> {
+        match self.done.as_str() {
+            "name" => Some("Your name was changed."),
+            "password" => Some("Your password was changed. Your other browsers were signed out."),
+            "session" => Some("The browser was signed out."),
+            "others" => Some("Your other browsers were signed out."),
+            _ => None,
+        }
+    }
+}
+
+async fn show(State(app): State<Ctx>, caller: SignedIn, Query(after): Query<After>) -> Response {
+    let name = caller.name.clone();
+    render(&app, &caller, StatusCode::OK, Failed::default(), name, &after).await
+}
+
+async fn render(
+    app: &App,
+    caller: &SignedIn,
+    status: StatusCode,
+    failed: Failed,
+    typed_name: String,
+    after: &After,
+) -> Response {
+    let now = app.clock.now();
+    let sessions = match app.store.web_sessions(caller.user, now, now - SESSION_IDLE).await {
+        Ok(sessions) => sessions,
+        Err(error) => return refuse(app, AccountError::Store(error)),
+    };
+    let browsers: Vec<Row> = sessions
+        .into_iter()
+        .map(|session| Row {
+            what: accounts::describe_browser(&session.user_agent),
+            end: format!("{PAGE}/sessions/{}/end", session.id),
+            signed_in: Moment::new(session.created_at, now),
+            seen: Moment::new(session.last_seen_at, now),
+            this: session.id == caller.session,
+        })
+        .collect();
+    let mut frame = frame(app, caller);
+    if let Some(words) = after.words() {
+        frame = frame.flash(Tone::Good, words);
+    }
+    let others = browsers.len() > 1;
+    page(status, &Page { frame, failed, typed_name: name, email: caller.email.clone(), browsers, others })
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: String,
+}
+
+async fn rename(State(app): State<Ctx>, caller: SignedIn, Form(typed): Form<Named>) -> Response {
+    match accounts::rename(&app, caller.user, &typed.name).await {
+        Ok(()) => done("name"),
+        Err(error) => match fail(&app, error, "") {
+            Ok((status, failed)) => {
+                render(&app, &caller, status, failed, typed.name, &After::default()).await
+            }
+            Err(response) => response,
+        },
+    }
+}
+
+async fn password_form(State(app): State<Ctx>, Fresh(caller): Fresh) -> Response {
+    password_page(&app, &caller, StatusCode::OK, Failed::default())
+}
+
+fn password_page(app: &App, caller: &SignedIn, status: StatusCode, failed: Failed) -> Response {
+    page(status, &PasswordPage { frame: frame(app, caller), failed, email: caller.email.clone() })
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Chosen {
+    #[serde(default)]
+    password: Password,
+}
+
+async fn change_password(
+    State(app): State<Ctx>,
+    Fresh(caller): Fresh,
+    Form(chosen): Form<Chosen>,
+) -> Response {
+    match accounts::change_password(&app, &caller, &chosen.password).await {
+        Ok(()) => done("password"),
+        Err(error) => match fail(&app, error, "Sign in again, then change the password.") {
+            Ok((status, failed)) => password_page(&app, &caller, status, failed),
+            Err(response) => response,
+        },
+    }
+}
+
+async fn end(State(app): State<Ctx>, caller: SignedIn, Path(id): Path<WebSessionId>) -> Response {
+    match accounts::end_session(&app, &caller, id).await {
+        Ok(_) if id == caller.session => super::ended(&app),
+        // Gone already: what was wanted is so.
+        Ok(_) => done("session"),
+        Err(error) => refuse(&app, AccountError::Store(error)),
+    }
+}
+
+async fn end_others(State(app): State<Ctx>, caller: SignedIn) -> Response {
+    match accounts::end_other_sessions(&app, &caller).await {
+        Ok(_) => done("others"),
+        Err(error) => refuse(&app, AccountError::Store(error)),
+    }
+}
+
+fn done(what: &str) -> Response {
+    Redirect::to(&format!("{PAGE}?done={what}")).into_response()
+}

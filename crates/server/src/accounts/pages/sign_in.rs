@@ -1,0 +1,105 @@
+//! `/sign-in`, `/sign-out`, `/sign-out-everywhere`.
+
+use super::{AccountError, Browser, Failed, begun, ended, fail, frame_signed_out, refuse};
+use crate::accounts;
+use crate::app::{App, Ctx};
+use crate::auth::password::Password;
+use crate::auth::return_to::ReturnTo;
+use crate::auth::{Account, SignedIn};
+use crate::config::Registration;
+use crate::web::layout::Frame;
+use crate::web::page;
+use askama::Template;
+use axum::Router;
+use axum::extract::{Form, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+
+pub(super) fn routes() -> Router<Ctx> {
+    Router::new()
+        .route("/sign-in", get(show).post(send))
+        .route("/sign-out", post(sign_out))
+        .route("/sign-out-everywhere", post(sign_out_everywhere))
+}
+
+#[derive(Template)]
+#[template(path = "accounts/sign_in.html")]
+struct Page {
+    frame: Frame,
+    failed: Failed,
+    email: String,
+    return_to: ReturnTo,
+    sign_up: bool,
+    password_changed: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Wish {
+    #[serde(default)]
+    return_to: ReturnTo,
+    /// Where the person comes from: after a reset the page says that it worked.
+    #[serde(default)]
+    after: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Typed {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: Password,
+    #[serde(default)]
+    return_to: ReturnTo,
+}
+
+async fn show(State(app): State<Ctx>, caller: Option<SignedIn>, Query(wish): Query<Wish>) -> Response {
+    if caller.is_some() {
+        return Redirect::to(wish.return_to.as_str()).into_response();
+    }
+    let password_changed = wish.after == "reset";
+    render(&app, StatusCode::OK, Failed::default(), String::new(), wish.return_to, password_changed)
+}
+
+async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>) -> Response {
+    match accounts::sign_in(&app, &typed.email, &typed.password, &browser).await {
+        Ok(session) => begun(&app, &session, typed.return_to.as_str()),
+        Err(error) => {
+            let wrong = "The address or the password is wrong. Check both, or choose a new password.";
+            match fail(&app, error, wrong) {
+                Ok((status, failed)) => {
+                    render(&app, status, failed, typed.email.clone(), typed.return_to, false)
+                }
+                Err(response) => response,
+            }
+        }
+    }
+}
+
+fn render(
+    app: &App,
+    status: StatusCode,
+    failed: Failed,
+    email: String,
+    return_to: ReturnTo,
+    password_changed: bool,
+) -> Response {
+    let sign_up = app.config.registration == Registration::Open;
+    let frame = frame_signed_out(app);
+    page(status, &Page { frame, failed, email, return_to, sign_up, password_changed })
+}
+
+async fn sign_out(State(app): State<Ctx>, Account(caller): Account) -> Response {
+    match accounts::sign_out(&app, &caller).await {
+        Ok(()) => ended(&app),
+        Err(error) => refuse(&app, AccountError::Store(error)),
+    }
+}
+
+async fn sign_out_everywhere(State(app): State<Ctx>, Account(caller): Account) -> Response {
+    match accounts::end_all_sessions(&app, &caller).await {
+        Ok(_) => ended(&app),
+        Err(error) => refuse(&app, AccountError::Store(error)),
+    }
+}

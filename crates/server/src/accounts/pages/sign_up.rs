@@ -1,0 +1,190 @@
+//! `/sign-up` and `/verify-email`. Opening a link changes nothing, because mail scanners open links:
+//! the button on its page does.
+
+use super::{
+    AccountError, Browser, Failed, begun, fail, frame, frame_signed_out, message, refuse, token,
+    without_referrer,
+};
+use crate::accounts::{self, Applicant};
+use crate::app::{App, Ctx};
+use crate::auth::password::Password;
+use crate::auth::{Account, SignedIn};
+use crate::config::Registration;
+use crate::front_door::ClientAddress;
+use crate::web::layout::Frame;
+use crate::web::page;
+use askama::Template;
+use axum::Router;
+use axum::extract::{Form, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+
+pub(super) fn routes() -> Router<Ctx> {
+    Router::new()
+        .route("/sign-up", get(show).post(send))
+        .route("/sign-up/check-your-mail", get(check_your_mail))
+        .route("/verify-email", get(wait))
+        .route("/verify-email/resend", post(resend))
+        .route("/verify-email/{token}", get(open).post(confirm))
+}
+
+#[derive(Template)]
+#[template(path = "accounts/sign_up.html")]
+struct SignUp {
+    frame: Frame,
+    failed: Failed,
+    typed_name: String,
+    email: String,
+}
+
+#[derive(Template)]
+#[template(path = "accounts/verify_wait.html")]
+struct Waiting {
+    frame: Frame,
+    email: String,
+    sent: bool,
+}
+
+#[derive(Template)]
+#[template(path = "accounts/verify_confirm.html")]
+struct Confirm {
+    frame: Frame,
+    failed: Failed,
+    action: String,
+    email: String,
+    needs_password: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Typed {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: Password,
+}
+
+async fn show(State(app): State<Ctx>, caller: Option<SignedIn>) -> Response {
+    if caller.is_some() {
+        return Redirect::to("/").into_response();
+    }
+    if app.config.registration != Registration::Open {
+        return closed(&app);
+    }
+    let frame = frame_signed_out(&app);
+    let form = SignUp { frame, failed: Failed::default(), typed_name: String::new(), email: String::new() };
+    page(StatusCode::OK, &form)
+}
+
+/// Why nobody can sign up here.
+pub(super) fn closed(app: &App) -> Response {
+    let text = match app.config.registration {
+        Registration::Invitation => {
+            "New people join this server by invitation. Ask the person who runs it for one."
+        }
+        _ => "This server takes no new people.",
+    };
+    let next = Some(("Go to sign-in", "/sign-in"));
+    message(app, StatusCode::FORBIDDEN, "You cannot sign up here", text, next)
+}
+
+async fn send(
+    State(app): State<Ctx>,
+    ClientAddress(address): ClientAddress,
+    Form(typed): Form<Typed>,
+) -> Response {
+    let Typed { name, email, password } = typed;
+    let new = Applicant { name: name.clone(), email: email.clone(), password, address };
+    match accounts::sign_up(&app, new).await {
+        Ok(()) => Redirect::to("/sign-up/check-your-mail").into_response(),
+        Err(error) => match fail(&app, error, "") {
+            Ok((status, failed)) => {
+                page(status, &SignUp { frame: frame_signed_out(&app), failed, typed_name: name, email })
+            }
+            Err(response) => response,
+        },
+    }
+}
+
+async fn check_your_mail(State(app): State<Ctx>) -> Response {
+    let text = "Open the link in the mail that was just sent to you to confirm your address. If it does not \
+                arrive within a few minutes, look into the spam folder, or sign up again.";
+    message(&app, StatusCode::OK, "Check your mail", text, Some(("Go to sign-in", "/sign-in")))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct After {
+    #[serde(default)]
+    sent: String,
+}
+
+async fn wait(State(app): State<Ctx>, Account(caller): Account, Query(after): Query<After>) -> Response {
+    if caller.verified {
+        return Redirect::to("/").into_response();
+    }
+    let mut frame = frame(&app, &caller);
+    frame.tabs.clear();
+    page(StatusCode::OK, &Waiting { frame, email: caller.email, sent: !after.sent.is_empty() })
+}
+
+async fn resend(State(app): State<Ctx>, Account(caller): Account) -> Response {
+    match accounts::resend_verification(&app, &caller).await {
+        Ok(()) => Redirect::to("/verify-email?sent=yes").into_response(),
+        Err(error) => refuse(&app, error),
+    }
+}
+
+async fn open(State(app): State<Ctx>, browser: Browser, Path(text): Path<String>) -> Response {
+    without_referrer(match confirm_page(&app, &browser, &text, Failed::default(), StatusCode::OK).await {
+        Ok(response) => response,
+        Err(error) => refuse(&app, error),
+    })
+}
+
+async fn confirm_page(
+    app: &App,
+    browser: &Browser,
+    text: &str,
+    failed: Failed,
+    status: StatusCode,
+) -> Result<Response, AccountError> {
+    let token = token(text)?;
+    let (user, email) = accounts::verification_recipient(app, &token).await?.ok_or(AccountError::DeadLink)?;
+    let needs_password = browser.session.as_ref().is_none_or(|session| session.user != user);
+    let action = format!("/verify-email/{}", token.expose());
+    Ok(page(status, &Confirm { frame: frame_signed_out(app), failed, action, email, needs_password }))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Confirmed {
+    #[serde(default)]
+    password: Password,
+}
+
+async fn confirm(
+    State(app): State<Ctx>,
+    browser: Browser,
+    Path(text): Path<String>,
+    Form(typed): Form<Confirmed>,
+) -> Response {
+    let done = match token(&text) {
+        Ok(token) => accounts::verify_email(&app, &token, &typed.password, &browser).await,
+        Err(error) => Err(error),
+    };
+    let error = match done {
+        Ok(session) => return begun(&app, &session, "/"),
+        Err(error) => error,
+    };
+    let wrong =
+        "This is not the password that you chose when you signed up. If you forgot it, choose a new one.";
+    without_referrer(match fail(&app, error, wrong) {
+        Err(response) => response,
+        Ok((status, failed)) => match confirm_page(&app, &browser, &text, failed, status).await {
+            Ok(response) => response,
+            Err(error) => refuse(&app, error),
+        },
+    })
+}

@@ -1,0 +1,165 @@
+//! Signing up and proving the address.
+//!
+//! A sign-up for an address that has no proof yet replaces the one before: the newest name and
+//! password count. The link in the mail asks for the password of that sign-up, unless the browser is
+//! signed in with it: so nobody can prepare an account for somebody else's address and have its owner
+//! prove it for them.
+
+use super::new_user::Identity;
+use super::{AccountError, Begun, Browser, even_out};
+use crate::app::App;
+use crate::auth::SignedIn;
+use crate::auth::password::{Password, Verdict};
+use crate::auth::throttle::{Scope, address_key};
+use crate::config::Registration;
+use crate::mail;
+use bramble_model::{Secret, SecretKind};
+use bramble_store::mail_links::{NewMailLink, Purpose};
+use bramble_store::users::PasswordHash;
+use bramble_store::{StoreError, Tx};
+use bramble_wire::UserId;
+use std::net::IpAddr;
+use time::Duration;
+use tokio::time::Instant;
+
+/// How long the link that proves an address works.
+pub const VERIFY_LIFETIME: Duration = Duration::hours(24);
+
+/// Somebody who signs up.
+#[derive(Debug, Clone)]
+pub struct Applicant {
+    /// Display name.
+    pub name: String,
+    /// Address.
+    pub email: String,
+    /// Password.
+    pub password: Password,
+    /// From where.
+    pub address: IpAddr,
+}
+
+/// Signs up. The answer is the same whether the address has an account or not; its owner gets a mail
+/// either way.
+pub async fn sign_up(app: &App, new: Applicant) -> Result<(), AccountError> {
+    let start = Instant::now();
+    if app.config.registration != Registration::Open {
+        return Err(AccountError::RegistrationClosed);
+    }
+    let identity = Identity::check(&new.name, &new.email);
+    let about = [new.name.as_str(), new.email.as_str()];
+    app.throttle.attempt(app.clock.now(), Scope::RequestAddress, &address_key(new.address))?;
+    let hash = app.passwords.hash_new(&*app.random, &new.password, &about).await?;
+    let (identity, hash) = match (identity, hash) {
+        (Ok(identity), Ok(hash)) => (identity, hash),
+        (identity, hash) => {
+            let mut problems = identity.err().unwrap_or_default();
+            problems.password = hash.err().map(|weakness| weakness.0);
+            return Err(AccountError::Invalid(problems));
+        }
+    };
+    let result = write(app, identity, hash).await;
+    app.outbox.wake();
+    even_out(start).await;
+    result
+}
+
+async fn write(app: &App, identity: Identity, hash: PasswordHash) -> Result<(), AccountError> {
+    let folded = identity.email_folded.clone();
+    let may_mail = app.throttle.attempt(app.clock.now(), Scope::MailRecipient, &folded).is_ok();
+    let tx = app.store.begin().await?;
+    match tx.lock_user_by_email(&folded).await? {
+        Some(user) if user.verified_at.is_some() => {
+            if may_mail {
+                mail::queue(app, &tx, mail::already_registered(app, &user.email)).await?;
+            }
+        }
+        // The mail would not leave: what its owner can still prove is not replaced either.
+        Some(_) if !may_mail => {}
+        Some(user) => {
+            tx.set_user_name(user.id, &identity.name).await?;
+            tx.set_password(user.id, &hash, app.clock.now()).await?;
+            tx.delete_web_sessions(user.id, None).await?;
+            tx.forget_browsers(user.id).await?;
+            send_link(app, &tx, user.id, &user.email, &folded).await?;
+        }
+        None => {
+            let (email, row) = (identity.email.clone(), identity.row(app, hash, false, false));
+            let id = row.id;
+            // Taken meanwhile: whoever was faster gets the mail.
+            if tx.insert_user(row).await? && may_mail {
+                send_link(app, &tx, id, &email, &folded).await?;
+            }
+        }
+    }
+    Ok(tx.commit().await?)
+}
+
+async fn send_link(app: &App, tx: &Tx, user: UserId, email: &str, folded: &str) -> Result<(), StoreError> {
+    let token = Secret::generate(SecretKind::MailLink, &*app.random);
+    let now = app.clock.now();
+    let link = NewMailLink {
+        id: app.random.id(),
+        purpose: Purpose::VerifyEmail,
+        user: Some(user),
+        email_folded: Some(folded.to_owned()),
+        created_at: now,
+        expires_at: now + VERIFY_LIFETIME,
+    };
+    tx.insert_mail_link(&token.hash(), link).await?;
+    mail::queue(app, tx, mail::verify_email(app, email, &token)).await
+}
+
+/// Sends the link again. Earlier links stop working.
+pub async fn resend_verification(app: &App, caller: &SignedIn) -> Result<(), AccountError> {
+    let Some(user) = app.store.user(caller.user).await?.filter(|user| user.verified_at.is_none()) else {
+        return Ok(());
+    };
+    app.throttle.attempt(app.clock.now(), Scope::MailRecipient, &user.email_folded)?;
+    let tx = app.store.begin().await?;
+    send_link(app, &tx, user.id, &user.email, &user.email_folded).await?;
+    tx.commit().await?;
+    app.outbox.wake();
+    Ok(())
+}
+
+/// Whose address a link proves, if it still works. It stays usable.
+pub async fn verification_recipient(
+    app: &App,
+    token: &Secret,
+) -> Result<Option<(UserId, String)>, StoreError> {
+    let link = app.store.mail_link(&token.hash(), Purpose::VerifyEmail, app.clock.now()).await?;
+    let Some(user) = link.and_then(|link| link.user) else { return Ok(None) };
+    Ok(app.store.user(user).await?.map(|user| (user.id, user.email)))
+}
+
+/// Proves the address and signs in. A browser that is signed in to the account needs no password.
+pub async fn verify_email(
+    app: &App,
+    token: &Secret,
+    password: &Password,
+    browser: &Browser,
+) -> Result<Begun, AccountError> {
+    let now = app.clock.now();
+    let link = app.store.mail_link(&token.hash(), Purpose::VerifyEmail, now).await?;
+    let id = link.and_then(|link| link.user).ok_or(AccountError::DeadLink)?;
+    let user = app.store.user(id).await?.ok_or(AccountError::DeadLink)?;
+    let signed_in = browser.session.as_ref().is_some_and(|session| session.user == id);
+    if !signed_in {
+        app.throttle.attempt(now, Scope::Proof, &id.to_string())?;
+        let kept = user.password_hash.as_ref();
+        if app.passwords.verify(&*app.random, password, kept).await? == Verdict::Wrong {
+            return Err(AccountError::WrongCredentials);
+        }
+    }
+    let tx = app.store.begin().await?;
+    let current = tx.lock_user(id).await?.filter(|current| current.password_hash == user.password_hash);
+    if current.is_none() || tx.use_mail_link(&token.hash(), Purpose::VerifyEmail, now).await?.is_none() {
+        return Err(AccountError::DeadLink);
+    }
+    tx.verify_user(id, now).await?;
+    let begun = super::sign_in::begin(app, &tx, id, browser).await?;
+    tx.commit().await?;
+    app.throttle.succeeded(Scope::Proof, &id.to_string());
+    tracing::info!(user.id = %id, "a person proved their address");
+    Ok(begun)
+}

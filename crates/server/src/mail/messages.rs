@@ -1,0 +1,178 @@
+//! What the messages say: one struct and two templates each.
+
+use super::Body;
+use crate::app::App;
+use askama::Template;
+use bramble_model::{Timestamp, text};
+use std::fmt;
+use time::UtcOffset;
+
+/// Longest text of a device that a mail shows, in characters.
+const MAX_UNTRUSTED: usize = 255;
+
+/// What every mail shows around its message.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    /// The server's address, which tells two servers apart.
+    pub(super) server: String,
+}
+
+impl Frame {
+    pub(super) fn of(app: &App) -> Self {
+        Self { server: app.config.origin() }
+    }
+}
+
+/// Text that a device or a stranger chose. Mail programs make links of whatever looks like one, so a
+/// zero-width space breaks every name and address in it.
+#[derive(Debug, Clone)]
+pub(super) struct Untrusted(String);
+
+impl Untrusted {
+    pub(super) fn new(text: &str) -> Self {
+        let mut shown = String::new();
+        for c in text::clip(text, MAX_UNTRUSTED).chars() {
+            shown.push(c);
+            if matches!(c, '.' | ':' | '/' | '@') {
+                shown.push('\u{200B}');
+            }
+        }
+        Self(shown)
+    }
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// "22 November 2026, 00:52 UTC".
+pub(super) fn moment(at: Timestamp) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
+    format!("{} {} {}, {:02}:{:02} UTC", at.day(), at.month(), at.year(), at.hour(), at.minute())
+}
+
+/// The two forms of a message share their values.
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident / $text:ident / $html:ident = $text_path:tt, $html_path:tt { $($field:ident: $type:ty),* $(,)? })+) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(super) struct $name {
+            pub(super) frame: Frame,
+            $(pub(super) $field: $type,)*
+        }
+
+        #[derive(Template)]
+        #[template(path = $text_path)]
+        pub(super) struct $text<'a> { m: &'a $name }
+
+        #[derive(Template)]
+        #[template(path = $html_path)]
+        pub(super) struct $html<'a> { m: &'a $name }
+
+        impl Body for $name {
+            type Text<'a> = $text<'a>;
+            type Html<'a> = $html<'a>;
+            fn text(&self) -> $text<'_> { $text { m: self } }
+            fn html(&self) -> $html<'_> { $html { m: self } }
+        }
+    )+};
+}
+
+bodies! {
+    /// Prove the address.
+    VerifyEmail / VerifyEmailText / VerifyEmailHtml = "mail/verify_email.txt", "mail/verify_email.html" { link: String }
+    /// The address has an account already.
+    AlreadyRegistered / AlreadyRegisteredText / AlreadyRegisteredHtml = "mail/already_registered.txt", "mail/already_registered.html" {
+        sign_in: String,
+        forgotten: String,
+    }
+    /// Set a new password.
+    ResetPassword / ResetPasswordText / ResetPasswordHtml = "mail/reset_password.txt", "mail/reset_password.html" { link: String }
+    /// The password changed.
+    PasswordChanged / PasswordChangedText / PasswordChangedHtml = "mail/password_changed.txt", "mail/password_changed.html" {
+        at: String,
+        forgotten: String,
+    }
+    /// A browser signed in that had not before.
+    NewBrowser / NewBrowserText / NewBrowserHtml = "mail/new_browser.txt", "mail/new_browser.html" {
+        browser: String,
+        address: String,
+        at: String,
+        settings: String,
+    }
+    /// A device was linked.
+    DeviceLinked / DeviceLinkedText / DeviceLinkedHtml = "mail/device_linked.txt", "mail/device_linked.html" {
+        name: Untrusted,
+        serial_number: Untrusted,
+        place: Option<String>,
+        at: String,
+        devices: String,
+    }
+}
+
+/// What a mail about a linked device says. Name and serial number come from the device.
+#[derive(Debug, Clone)]
+pub struct LinkedDevice {
+    /// Its name in the dashboard.
+    pub name: String,
+    /// Its serial number.
+    pub serial_number: String,
+    /// The address that it linked from.
+    pub address: Option<String>,
+    /// The country of that address, if known.
+    pub country: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl DeviceLinked {
+    pub(super) fn new(app: &App, device: &LinkedDevice) -> Self {
+        let place = match (&device.address, &device.country) {
+            (Some(address), Some(country)) => Some(format!("{address} ({country})")),
+            (Some(address), None) => Some(address.clone()),
+            (None, country) => country.clone(),
+        };
+        Self {
+            frame: Frame::of(app),
+            name: Untrusted::new(&device.name),
+            serial_number: Untrusted::new(&device.serial_number),
+            place,
+            at: moment(device.at),
+            devices: app.config.url("/devices"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_a_device_is_never_a_link() {
+        let name = "https://evil.example/win <a href=x>\r\nBcc: all@evil.example\u{202E}";
+        let device = DeviceLinked {
+            frame: Frame { server: "https://pi.example".into() },
+            name: Untrusted::new(name),
+            serial_number: Untrusted::new("1000"),
+            place: None,
+            at: moment(Timestamp::UNIX_EPOCH),
+            devices: "https://pi.example/devices".into(),
+        };
+        let (text, html) = (device.text().render().expect("text"), device.html().render().expect("HTML"));
+        for body in [&text, &html] {
+            assert!(
+                !body.contains("https://evil")
+                    && !body.contains("evil.example")
+                    && !body.contains("all@evil")
+            );
+            assert!(!body.contains('\u{202E}') && !body.contains("\nBcc"));
+            assert!(
+                body.contains("https://pi.example/devices") && body.contains("1 January 1970, 00:00 UTC")
+            );
+        }
+        assert!(!html.contains("<a href=x>"), "{html}");
+        assert!(text.contains("<a href=x>"), "plain text is not escaped: {text}");
+    }
+}

@@ -1,0 +1,108 @@
+//! The mail server: `smtps://user:password@host` (TLS from the start) or
+//! `smtp://user:password@host:587?tls=required` (STARTTLS).
+
+use bramble_store::mails::Mail;
+use lettre::message::header::{Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::AsyncSmtpTransport;
+use lettre::{AsyncTransport, Message, Tokio1Executor};
+use std::fmt;
+use std::time::Duration;
+
+/// How long the mail server may take for one answer.
+const ANSWER: Duration = Duration::from_secs(20);
+/// How long one message may take as a whole.
+const MESSAGE: Duration = Duration::from_secs(30);
+
+/// Settings that cannot be used. The text does not repeat them: they hold a password.
+#[derive(Debug, thiserror::Error)]
+pub enum BadSmtp {
+    /// The URL.
+    #[error(
+        "the mail server's URL cannot be used. Write it like smtps://user:password@mail.example.org, or \
+         smtp://user:password@mail.example.org:587?tls=required for STARTTLS"
+    )]
+    Url,
+    /// The sender.
+    #[error("the sender's address cannot be used. Write it like bramble@example.org")]
+    From,
+}
+
+/// Why a message did not leave.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    /// The recipient's address cannot stand in a header, or the message cannot be written.
+    #[error("the message cannot be sent to this address")]
+    Message,
+    /// The mail server said no.
+    #[error("{0}")]
+    Smtp(#[from] lettre::transport::smtp::Error),
+    /// It said nothing.
+    #[error("the mail server did not answer in time")]
+    Timeout,
+}
+
+/// A mail server and the sender.
+#[derive(Clone)]
+pub struct Smtp {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+impl fmt::Debug for Smtp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Smtp")
+    }
+}
+
+/// Says that no person wrote this, so that absence notes stay away (RFC 3834).
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+impl Smtp {
+    /// From the configuration. Connects to nothing yet.
+    pub fn new(url: &str, from: &str) -> Result<Self, BadSmtp> {
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| BadSmtp::Url)?;
+        let transport = builder.timeout(Some(ANSWER)).build();
+        let address = from.parse::<Mailbox>().map_err(|_| BadSmtp::From)?.email;
+        Ok(Self { transport, from: Mailbox::new(Some("Bramble".to_owned()), address) })
+    }
+
+    /// Hands one message to the mail server.
+    pub(super) async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        let message = self.message(mail).ok_or(SendError::Message)?;
+        let sent = tokio::time::timeout(MESSAGE, self.transport.send(message)).await;
+        sent.map_err(|_| SendError::Timeout)??;
+        Ok(())
+    }
+
+    fn message(&self, mail: &Mail) -> Option<Message> {
+        let to = Mailbox::new(None, mail.recipient.parse().ok()?);
+        // The same id at every attempt: should an answer be lost, the recipient's server sees that it
+        // has the message.
+        let id = format!("<{}@{}>", mail.id, self.from.email.domain());
+        let body = MultiPart::alternative_plain_html(mail.text_body.clone(), mail.html_body.clone());
+        Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(mail.subject.clone())
+            .message_id(Some(id))
+            .header(AutoSubmitted)
+            .multipart(body)
+            .ok()
+    }
+}
