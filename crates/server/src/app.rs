@@ -115,6 +115,7 @@ impl Server {
 
     /// Serves on bound listeners, and does the work that goes on between requests.
     pub fn start(app: Ctx, listeners: Listeners) -> Result<Self, StartError> {
+        crate::mail::start(&app)?;
         let front_door = FrontDoor::open(Arc::clone(&app), listeners)?;
         app.tasks.spawn(link::keep::run(Arc::clone(&app)));
         jobs::start(&app, jobs::all());

@@ -107,6 +107,7 @@ fn serve(matches: &ArgMatches) -> ExitCode {
 async fn run(config: Config) -> ExitCode {
     let server = async {
         let app = App::build(config, Arc::new(SystemClock), Arc::new(OsRandom)).await?;
+        crate::accounts::announce_set_up(&app).await?;
         Server::listen(app).await
     };
     let server = match server.await {

@@ -5,10 +5,11 @@
 //! route for the test that walks them; a route that is missing there fails it.
 
 use crate::app::Ctx;
-use crate::{link, live, middleware, web};
+use crate::{accounts, link, live, middleware, web};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use std::sync::Arc;
 
@@ -22,13 +23,16 @@ pub fn router(app: Ctx) -> Router {
         // Devices: their token
         .route("/events", get(link::body::events))
         // People: the session cookie
-        .route("/live", get(live::live));
+        .route("/live", get(live::live))
+        .merge(accounts::pages::routes());
     // Each slice merges its edges' `routes() -> Router<Ctx>` above.
     #[cfg(debug_assertions)]
     let routes = routes.merge(web::styleguide::router());
     let routes = routes
         .method_not_allowed_fallback(web::errors::method_not_allowed)
         .fallback(web::errors::not_found)
+        // A form whose handler asks for a fresh sign-in is kept and goes on after it.
+        .layer(from_fn_with_state(Arc::clone(&app), accounts::pages::fresh::keep_form))
         .with_state(Arc::clone(&app));
     middleware::around(routes, &app)
 }
@@ -90,4 +94,30 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("GET", "/ready", Caller::Anybody),
     ("GET", "/events", Caller::Proved),
     ("GET", "/live", Caller::Proved),
+    ("GET", "/sign-in", Caller::Anybody),
+    ("POST", "/sign-in", Caller::Anybody),
+    ("POST", "/sign-out", Caller::Proved),
+    ("POST", "/sign-out-everywhere", Caller::Proved),
+    ("GET", "/sign-up", Caller::Anybody),
+    ("POST", "/sign-up", Caller::Anybody),
+    ("GET", "/sign-up/check-your-mail", Caller::Anybody),
+    ("GET", "/verify-email", Caller::Proved),
+    ("POST", "/verify-email/resend", Caller::Proved),
+    ("GET", "/verify-email/{token}", Caller::Anybody),
+    ("POST", "/verify-email/{token}", Caller::Anybody),
+    ("GET", "/forgotten-password", Caller::Anybody),
+    ("POST", "/forgotten-password", Caller::Anybody),
+    ("GET", "/forgotten-password/check-your-mail", Caller::Anybody),
+    ("GET", "/reset-password/{token}", Caller::Anybody),
+    ("POST", "/reset-password/{token}", Caller::Anybody),
+    ("GET", "/fresh", Caller::Proved),
+    ("POST", "/fresh", Caller::Proved),
+    ("GET", "/settings/account", Caller::Proved),
+    ("POST", "/settings/account/name", Caller::Proved),
+    ("GET", "/settings/account/password", Caller::Proved),
+    ("POST", "/settings/account/password", Caller::Proved),
+    ("POST", "/settings/account/sessions/end-others", Caller::Proved),
+    ("POST", "/settings/account/sessions/{id}/end", Caller::Proved),
+    ("GET", "/setup/{token}", Caller::Anybody),
+    ("POST", "/setup/{token}", Caller::Anybody),
 ];

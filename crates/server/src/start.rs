@@ -54,6 +54,9 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The mail server's settings.
+    #[error(transparent)]
+    Mail(#[from] crate::mail::BadSmtp),
     /// The database, after it was opened.
     #[error(transparent)]
     Store(#[from] StoreError),

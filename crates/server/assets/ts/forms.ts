@@ -34,6 +34,8 @@ export function startForms(): void {
     }
     guardAll(document);
   });
+  // A form that was kept while its sender proved who they are goes on by itself.
+  document.querySelector<HTMLFormElement>("form[data-send-now]")?.requestSubmit();
   const problem = document.querySelector<HTMLElement>("[data-autofocus]");
   const invalid = document.querySelector<HTMLElement>("[aria-invalid=true]");
   (invalid ?? problem)?.focus();

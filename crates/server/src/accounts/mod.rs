@@ -18,7 +18,7 @@ mod user_agent;
 pub use new_user::{NewUser, create_user, rename};
 pub use password_reset::{change_password, request_reset, reset_password, reset_recipient};
 pub use sessions::{end_all_sessions, end_other_sessions, end_session, sign_out, sweep};
-pub use set_up::{announce_set_up, set_up, set_up_is_open};
+pub use set_up::{announce_set_up, set_up, set_up_is_open, set_up_link};
 pub use sign_in::{Begun, Browser, prove, sign_in};
 pub use sign_up::{Applicant, resend_verification, sign_up, verification_recipient, verify_email};
 pub use user_agent::describe as describe_browser;

@@ -13,8 +13,18 @@ use bramble_wire::UserId;
 /// The setting, and the purpose under which its value is sealed.
 const TOKEN: &str = "set_up_token";
 
-/// The path of the set-up link as long as nobody has an account.
-pub async fn announce_set_up(app: &App) -> Result<Option<String>, StoreError> {
+/// Prints the set-up link as long as nobody has an account. Not a log line: logs are sent elsewhere
+/// and kept.
+pub async fn announce_set_up(app: &App) -> Result<(), StoreError> {
+    if let Some(url) = set_up_link(app).await? {
+        tracing::info!("nobody has an account yet: the set-up link was printed to standard error");
+        eprintln!("Create the account of this server's operator here: {url}");
+    }
+    Ok(())
+}
+
+/// The set-up link as long as nobody has an account: the same at every start and on every node.
+pub async fn set_up_link(app: &App) -> Result<Option<String>, StoreError> {
     let tx = app.store.begin().await?;
     if tx.has_users().await? {
         tx.remove_setting(TOKEN).await?;

@@ -10,7 +10,6 @@ use bramble_model::Timestamp;
 use bramble_store::StoreError;
 use bramble_store::mails::Mail;
 use time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// Messages that one node holds at once.
 const BATCH: u64 = 10;
@@ -30,7 +29,7 @@ const LOOK: std::time::Duration = std::time::Duration::from_secs(15);
 const MAX_ERROR: usize = 300;
 
 /// Runs until the server stops.
-pub async fn run(app: Ctx, smtp: Option<Smtp>, stop: CancellationToken) {
+pub async fn run(app: Ctx, smtp: Option<Smtp>) {
     loop {
         match round(&app, smtp.as_ref()).await {
             // A full batch: there may be more.
@@ -39,7 +38,7 @@ pub async fn run(app: Ctx, smtp: Option<Smtp>, stop: CancellationToken) {
             Err(error) => tracing::error!(%error, "the outbox cannot be read"),
         }
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = app.stopping.cancelled() => return,
             () = app.outbox.written.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
@@ -52,6 +51,10 @@ pub async fn round(app: &App, smtp: Option<&Smtp>) -> Result<u64, StoreError> {
     let claimed = app.store.claim_mails(now, HOLD, BATCH).await?;
     let count = claimed.len() as u64;
     for mail in claimed {
+        if app.stopping.is_cancelled() {
+            // Others take it over when the claim ends; a mail is never cut off in its middle.
+            break;
+        }
         match smtp {
             Some(smtp) => {
                 let sent = smtp.send(&mail).await;

@@ -14,7 +14,7 @@ pub use messages::LinkedDevice;
 pub use operator::{Listed, Shown, list, show};
 pub use smtp::{BadSmtp, Smtp};
 
-use crate::app::App;
+use crate::app::{App, Ctx};
 use askama::Template;
 use bramble_model::Secret;
 use bramble_store::mails::NewMail;
@@ -55,6 +55,13 @@ pub async fn queue(app: &App, tx: &Tx, message: Message) -> Result<(), StoreErro
         created_at: app.clock.now(),
     })
     .await
+}
+
+/// Starts the delivery; it ends when the server stops. Fails if the mail server's settings are wrong.
+pub fn start(app: &Ctx) -> Result<(), BadSmtp> {
+    let smtp = Smtp::from_config(&app.config)?;
+    app.tasks.spawn(delivery::run(Ctx::clone(app), smtp));
+    Ok(())
 }
 
 /// Wakes the delivery.

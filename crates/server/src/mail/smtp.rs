@@ -1,6 +1,7 @@
 //! The mail server: `smtps://user:password@host` (TLS from the start) or
 //! `smtp://user:password@host:587?tls=required` (STARTTLS).
 
+use crate::config::Config;
 use bramble_store::mails::Mail;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -74,7 +75,15 @@ impl Header for AutoSubmitted {
 }
 
 impl Smtp {
-    /// From the configuration. Connects to nothing yet.
+    /// From the configuration; `None` if it names no mail server.
+    pub fn from_config(config: &Config) -> Result<Option<Self>, BadSmtp> {
+        let Some(url) = &config.smtp_url else { return Ok(None) };
+        let host = config.public_url.host_str().unwrap_or("localhost");
+        let from = config.mail_from.clone().unwrap_or_else(|| format!("bramble@{host}"));
+        Self::new(url.expose(), &from).map(Some)
+    }
+
+    /// From a URL and a sender. Connects to nothing yet.
     pub fn new(url: &str, from: &str) -> Result<Self, BadSmtp> {
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| BadSmtp::Url)?;
         let transport = builder.timeout(Some(ANSWER)).build();

@@ -109,7 +109,7 @@ async fn render(
         frame = frame.flash(Tone::Good, words);
     }
     let others = browsers.len() > 1;
-    page(status, &Page { frame, failed, typed_name: name, email: caller.email.clone(), browsers, others })
+    page(status, &Page { frame, failed, typed_name, email: caller.email.clone(), browsers, others })
 }
 
 #[derive(Debug, Default, Deserialize)]
