@@ -24,9 +24,22 @@ pub struct Job {
     pub run: fn(Ctx) -> Running,
 }
 
+const HOURLY: Duration = Duration::from_secs(60 * 60);
+
 /// All of them.
 pub fn all() -> Vec<Job> {
-    Vec::new()
+    vec![
+        Job {
+            name: "accounts",
+            every: HOURLY,
+            run: |app| Box::pin(async move { crate::accounts::sweep(&app).await }),
+        },
+        Job {
+            name: "mails",
+            every: HOURLY,
+            run: |app| Box::pin(async move { crate::mail::delivery::sweep(&app).await }),
+        },
+    ]
 }
 
 /// Starts every job; they end when the server stops.

@@ -47,7 +47,7 @@ async fn show(State(app): State<Ctx>, Path(text): Path<String>) -> Response {
         }
         Ok(render(&app, StatusCode::OK, Failed::default(), &token, Typed::default()))
     };
-    without_referrer(open.await.unwrap_or_else(|error| refuse(&app, error)))
+    without_referrer(&app, open.await.unwrap_or_else(|error| refuse(&app, error)))
 }
 
 async fn send(
@@ -62,10 +62,13 @@ async fn send(
     };
     match accounts::set_up(&app, &token, &typed.name, &typed.email, &typed.password, &browser).await {
         Ok((_, session)) => begun(&app, &session, "/"),
-        Err(error) => without_referrer(match fail(&app, error, "") {
-            Ok((status, failed)) => render(&app, status, failed, &token, typed),
-            Err(response) => response,
-        }),
+        Err(error) => without_referrer(
+            &app,
+            match fail(&app, error, "") {
+                Ok((status, failed)) => render(&app, status, failed, &token, typed),
+                Err(response) => response,
+            },
+        ),
     }
 }
 

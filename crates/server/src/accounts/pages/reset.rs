@@ -66,10 +66,13 @@ async fn check_your_mail(State(app): State<Ctx>) -> Response {
 }
 
 async fn open(State(app): State<Ctx>, Path(text): Path<String>) -> Response {
-    without_referrer(match form(&app, &text, Failed::default(), StatusCode::OK).await {
-        Ok(response) => response,
-        Err(error) => refuse(&app, error),
-    })
+    without_referrer(
+        &app,
+        match form(&app, &text, Failed::default(), StatusCode::OK).await {
+            Ok(response) => response,
+            Err(error) => refuse(&app, error),
+        },
+    )
 }
 
 async fn form(app: &App, text: &str, failed: Failed, status: StatusCode) -> Result<Response, AccountError> {
@@ -98,11 +101,14 @@ async fn set(State(app): State<Ctx>, Path(text): Path<String>, Form(chosen): For
         }
         Err(error) => error,
     };
-    without_referrer(match fail(&app, error, "") {
-        Err(response) => response,
-        Ok((status, failed)) => match form(&app, &text, failed, status).await {
-            Ok(response) => response,
-            Err(error) => refuse(&app, error),
+    without_referrer(
+        &app,
+        match fail(&app, error, "") {
+            Err(response) => response,
+            Ok((status, failed)) => match form(&app, &text, failed, status).await {
+                Ok(response) => response,
+                Err(error) => refuse(&app, error),
+            },
         },
-    })
+    )
 }

@@ -138,10 +138,13 @@ async fn resend(State(app): State<Ctx>, Account(caller): Account) -> Response {
 }
 
 async fn open(State(app): State<Ctx>, browser: Browser, Path(text): Path<String>) -> Response {
-    without_referrer(match confirm_page(&app, &browser, &text, Failed::default(), StatusCode::OK).await {
-        Ok(response) => response,
-        Err(error) => refuse(&app, error),
-    })
+    without_referrer(
+        &app,
+        match confirm_page(&app, &browser, &text, Failed::default(), StatusCode::OK).await {
+            Ok(response) => response,
+            Err(error) => refuse(&app, error),
+        },
+    )
 }
 
 async fn confirm_page(
@@ -180,11 +183,14 @@ async fn confirm(
     };
     let wrong =
         "This is not the password that you chose when you signed up. If you forgot it, choose a new one.";
-    without_referrer(match fail(&app, error, wrong) {
-        Err(response) => response,
-        Ok((status, failed)) => match confirm_page(&app, &browser, &text, failed, status).await {
-            Ok(response) => response,
-            Err(error) => refuse(&app, error),
+    without_referrer(
+        &app,
+        match fail(&app, error, wrong) {
+            Err(response) => response,
+            Ok((status, failed)) => match confirm_page(&app, &browser, &text, failed, status).await {
+                Ok(response) => response,
+                Err(error) => refuse(&app, error),
+            },
         },
-    })
+    )
 }
