@@ -127,7 +127,7 @@ case "$mode" in
     ;;
 --screenshots)
     stage programs count_check programs || finish
-    stage screenshots count_playwright browser --grep @readme
+    BRAMBLE_PICTURES=1 stage screenshots count_playwright browser --grep @readme
     finish
     ;;
 esac

@@ -1,0 +1,59 @@
+// What a person sees when something breaks under a running session.
+import { Shell } from "./support/shell.ts";
+import { expect, row, signIn, test } from "./support/world.ts";
+
+test("the server dies and comes back: the session lives on, the device is back within 5 s", async ({ page, server, person, device }) => {
+  await signIn(page, person);
+  const shell = await Shell.choose(page, row(page));
+  const terminal = await shell.run("tty");
+
+  await server.kill();
+  expect(await shell.run("echo no server")).toBe("no server");
+
+  await server.startAgain();
+  const back = Date.now();
+  await device.online();
+  expect(Date.now() - back).toBeLessThan(5_000);
+  // The agent asked whether the session may go on, and it may.
+  expect(await shell.run("tty")).toBe(terminal);
+  await expect(row(page)).toContainText("Online");
+  await shell.type("exit 0");
+  await shell.ended(/status 0/);
+});
+
+test("the agent is killed: no shell is left, the window says so, and reconnects", async ({ page, person, device }) => {
+  test.setTimeout(120_000);
+  await signIn(page, person);
+  const shell = await Shell.choose(page, row(page));
+  const shells = device.children();
+  expect(shells.length).toBeGreaterThan(0);
+  await shell.type("cat");
+
+  await device.kill();
+  const alive = (pid: number) => {
+    try {
+      process.kill(pid, 0);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  await expect.poll(() => shells.filter(alive), { message: "no orphan shell" }).toEqual([]);
+  await expect(shell.state).toHaveAttribute("data-state", /interrupted|reconnecting|ended|error/, { timeout: 30_000 });
+  await expect(shell.state).toHaveAttribute("data-state", /ended|error/, { timeout: 45_000 });
+
+  await device.startAgain();
+  await device.online();
+  await shell.page.getByRole("button", { name: "Reconnect" }).click();
+  await shell.live();
+  expect(await shell.run("echo again")).toBe("again");
+});
+
+test("a device that is offline is said to be offline", async ({ page, person, device }) => {
+  await signIn(page, person);
+  const href = await row(page).getByRole("link").first().getAttribute("href");
+  await device.stop();
+  await expect(row(page)).not.toContainText("Online", { timeout: 30_000 });
+  await page.goto(`${href}/shell`);
+  await expect(page.locator("#curtain")).toContainText(/offline|not connected/i);
+});

@@ -1,0 +1,111 @@
+// Every page: looked at by axe and by a camera, in light, dark and on a phone.
+import type { Page } from "@playwright/test";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { Device } from "./support/device.ts";
+import { Shell } from "./support/shell.ts";
+import { expect, row, signIn, test } from "./support/world.ts";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const looks = [
+  { name: "light", colorScheme: "light", width: 1280, height: 800 },
+  { name: "dark", colorScheme: "dark", width: 1280, height: 800 },
+  { name: "phone", colorScheme: "light", width: 390, height: 844 },
+] as const;
+
+interface Finding {
+  id: string;
+  impact: string;
+  nodes: { target: string[]; failureSummary?: string }[];
+}
+
+/** Findings that keep somebody from using the page. */
+async function barriers(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  const found = await page.evaluate(async () => {
+    const run = (globalThis as unknown as { axe: { run(): Promise<{ violations: Finding[] }> } }).axe.run();
+    return (await run).violations;
+  });
+  return found
+    .filter((it) => it.impact === "serious" || it.impact === "critical")
+    .flatMap((it) => it.nodes.map((node) => `${it.id} at ${node.target.join(" ")}: ${node.failureSummary ?? ""}`));
+}
+
+async function look(page: Page, name: string, artefacts: string): Promise<void> {
+  for (const { name: kind, colorScheme, width, height } of looks) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.setViewportSize({ width, height });
+    await page.screenshot({ path: join(artefacts, "pages", `${name}-${kind}.png`), fullPage: true });
+    expect.soft(await barriers(page), `${name}, ${kind}`).toEqual([]);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    expect.soft(wide, `${name}, ${kind}: scrolls sideways`).toBeLessThanOrEqual(width);
+    expect.soft(await page.locator("h1").count(), `${name}: one h1`).toBe(1);
+  }
+}
+
+test("pages before signing in", async ({ page, server, mail, person }, info) => {
+  test.setTimeout(120_000);
+  const artefacts = String(info.config.metadata["artefacts"]);
+  for (const [name, path] of [
+    ["sign-in", "/sign-in"],
+    ["sign-up", "/sign-up"],
+    ["forgotten-password", "/forgotten-password"],
+    ["not-found", "/no-such-page"],
+  ] as const) {
+    await page.goto(path);
+    await look(page, name, artefacts);
+  }
+  await page.goto("/forgotten-password");
+  await page.getByLabel("Email address").fill(person.email);
+  await page.getByRole("button", { name: "Send the link" }).click();
+  await look(page, "forgotten-password-sent", artefacts);
+  await page.goto(await mail.link(person.email, /password/i));
+  await look(page, "reset-password", artefacts);
+  expect(server.log).not.toContain(person.password);
+});
+
+test("pages of somebody signed in", async ({ page, server, person }, info) => {
+  test.setTimeout(240_000);
+  const artefacts = String(info.config.metadata["artefacts"]);
+  const show = async (name: string, path: string) => {
+    await page.goto(path);
+    await look(page, name, artefacts);
+  };
+  await signIn(page, person);
+  await show("devices-empty", "/devices");
+  await show("device-new", "/devices/new");
+  await show("settings", "/settings");
+  await show("account", "/account");
+  await show("verify", "/verify");
+
+  const waiting = await Device.start(server);
+  const signing = waiting.startSignIn();
+  await expect.poll(() => signing.text()).toMatch(/verify\/\w{4}-\w{4}/);
+  await show("verify-code", new URL(/https?:\S+/.exec(signing.text())?.[0] ?? "").pathname);
+  await page.getByRole("button", { name: "Create device and sign in" }).click();
+  await waiting.online();
+  await look(page, "verify-done", artefacts);
+
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.goto("/devices");
+  await expect(row(page)).toContainText("Online");
+  await look(page, "devices", artefacts);
+  const href = (await row(page).getByRole("link").first().getAttribute("href")) ?? "";
+  await show("device-settings", `${href}/settings`);
+  await show("device-delete", `${href}/delete`);
+  await show("key-new", "/settings/auth-keys");
+  await page.getByLabel("Description").fill("kiosk");
+  await page.getByRole("button", { name: /create/i }).click();
+  await look(page, "key-shown-once", artefacts);
+
+  await page.setViewportSize({ width: 1280, height: 800 });
+  const shell = await Shell.open(page, `${href}/shell`);
+  await look(page, "shell", artefacts);
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await shell.type("exit 3");
+  await shell.ended(/status 3/);
+  await look(page, "shell-ended", artefacts);
+  await show("device", href);
+  await waiting.stop();
+});

@@ -1,0 +1,46 @@
+import { defineConfig } from "@playwright/test";
+import { join } from "node:path";
+
+const artefacts = process.env["BRAMBLE_ARTEFACTS"] ?? join(import.meta.dirname, "../../target/browser");
+
+// Debian's Chromium; Playwright's own browsers are not downloaded.
+const chromium = {
+  executablePath: process.env["BRAMBLE_CHROMIUM"] ?? "/usr/bin/chromium",
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+};
+
+export default defineConfig({
+  testDir: ".",
+  // Pictures are taken when they are asked for.
+  grepInvert: process.env["BRAMBLE_PICTURES"] ? undefined : /@readme/,
+  outputDir: join(artefacts, "failures"),
+  metadata: { artefacts },
+  // Each worker has a server of its own. Two cores carry no more than one browser with its neighbours.
+  workers: 1,
+  fullyParallel: false,
+  retries: 0,
+  forbidOnly: true,
+  timeout: 60_000,
+  expect: { timeout: 15_000 },
+  reporter: [["list"]],
+  use: {
+    browserName: "chromium",
+    headless: true,
+    launchOptions: chromium,
+    viewport: { width: 1280, height: 800 },
+    locale: "en-GB",
+    timezoneId: "Europe/London",
+    actionTimeout: 15_000,
+    navigationTimeout: 15_000,
+    screenshot: "only-on-failure",
+    trace: "retain-on-failure",
+  },
+});

@@ -1,0 +1,120 @@
+import { readFileSync } from "node:fs";
+import { Shell } from "./support/shell.ts";
+import { anotherBrowser, expect, row, signIn, test } from "./support/world.ts";
+
+test.beforeEach(async ({ page, person, device }) => {
+  void device;
+  await signIn(page, person);
+  await expect(row(page)).toContainText("Online");
+});
+
+test("the shell is a login shell on a real terminal", async ({ page }) => {
+  const shell = await Shell.choose(page, row(page));
+  expect(await shell.run("echo $TERM")).toBe("xterm-256color");
+  expect(await shell.run("shopt -q login_shell && echo login")).toBe("login");
+  expect((await shell.path()).path).toMatch(/direct/i);
+});
+
+test("several shells at once are apart", async ({ page }) => {
+  const one = await Shell.choose(page, row(page));
+  const two = await Shell.choose(page, row(page));
+  expect(await one.run("tty")).not.toBe(await two.run("tty"));
+  await one.type("exit");
+  await one.ended(/status 0/);
+  expect(await two.run("echo still here")).toBe("still here");
+});
+
+test("only with the keyboard", async ({ page }) => {
+  await page.goto("/devices");
+  const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim() ?? "");
+  const tabTo = async (text: RegExp) => {
+    for (let i = 0; i < 60 && !text.test(await focused()); i += 1) await page.keyboard.press("Tab");
+    expect(await focused()).toMatch(text);
+  };
+  await tabTo(/^Connect via/);
+  await page.keyboard.press("Enter");
+  await tabTo(/^Remote shell/);
+  const opened = page.context().waitForEvent("page");
+  await page.keyboard.press("Enter");
+  const shell = new Shell(await opened);
+  await shell.live();
+  expect(await shell.run("echo typed")).toBe("typed");
+});
+
+test("a flood is stopped by Ctrl+C at once", async ({ page, device }) => {
+  const shell = await Shell.choose(page, row(page));
+  await shell.type("yes");
+  await shell.shows(/y\ny\ny\ny/);
+  const memory = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${device.pid}/status`, "utf8"))?.[1]);
+  const early = memory();
+  // Some hundred thousand lines later:
+  const received = async () => Number((await shell.page.locator("#detail-received").textContent())?.replace(/[^\d.]/g, ""));
+  await expect.poll(received, { timeout: 20_000 }).toBeGreaterThan(5);
+  expect(memory()).toBeLessThan(early + 8_192);
+  const pressed = Date.now();
+  await shell.page.keyboard.press("Control+c");
+  await shell.shows(/\^C/);
+  expect(Date.now() - pressed).toBeLessThan(5_000);
+  expect(await shell.run("echo quiet")).toBe("quiet");
+});
+
+test("the session is ended from the device's page", async ({ page, device }) => {
+  const shell = await Shell.choose(page, row(page));
+  await row(page).getByRole("link").first().click();
+  await page.getByRole("button", { name: "End session" }).click();
+  await shell.ended(/ended|end/i);
+  await expect.poll(() => device.children()).toEqual([]);
+});
+
+test("`shell off` on the device ends running shells", async ({ page, device }) => {
+  const shell = await Shell.choose(page, row(page));
+  await device.connect("shell", "off");
+  await shell.ended(/./);
+  await expect.poll(() => device.children()).toEqual([]);
+});
+
+test("deleting the device ends its shell and signs it out", async ({ page, device }) => {
+  const shell = await Shell.choose(page, row(page));
+  await row(page).getByRole("link").first().click();
+  await page.getByRole("link", { name: "Settings" }).last().click();
+  await page.getByRole("link", { name: /delete/i }).click();
+  const dialog = page.getByRole("dialog");
+  const name = dialog.getByRole("textbox");
+  if (await name.count()) await name.fill((await dialog.locator("strong").first().innerText()).trim());
+  await dialog.getByRole("button", { name: /delete/i }).click();
+  await shell.ended(/./);
+  await expect.poll(async () => (await device.connect("status")).stdout).toContain("Signed in: no");
+});
+
+test("a stranger sees nothing of the device", async ({ page, browser, server }) => {
+  const href = await row(page).getByRole("link").first().getAttribute("href");
+  const stranger = await server.person("Eve");
+  const other = await anotherBrowser(browser, server);
+  await signIn(other, stranger);
+  for (const path of [href ?? "", `${href}/shell`, `${href}/settings`]) {
+    expect((await other.goto(path))?.status(), path).toBe(404);
+  }
+  await other.context().close();
+});
+
+test.describe("on a phone", () => {
+  test.use({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+
+  test("a shell opens and its keys help", async ({ page }) => {
+    await page.goto("/devices");
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    await row(page).getByText("Connect via").tap();
+    const opened = page.context().waitForEvent("page");
+    await row(page).getByRole("link", { name: "Remote shell" }).tap();
+    const shell = new Shell(await opened);
+    await shell.live();
+    await shell.page.locator("#terminal").tap();
+    expect(await shell.run("echo small")).toBe("small");
+    await shell.type("cat");
+    const keys = shell.page.getByRole("button", { name: "Keys", exact: true });
+    if ((await keys.getAttribute("aria-expanded")) !== "true") await keys.tap();
+    await shell.page.getByRole("button", { name: "Ctrl+C" }).tap();
+    await shell.shows(/\^C/);
+    expect(await shell.page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+  });
+});

@@ -1,0 +1,110 @@
+// The real agent, with a home of its own.
+import { expect } from "@playwright/test";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { program, run, Running, type Finished } from "./programs.ts";
+import type { Person, Server } from "./server.ts";
+
+export class Device {
+  private running: Running | undefined;
+
+  private constructor(
+    readonly home: string,
+    private readonly server: Server,
+  ) {}
+
+  /** Starts the daemon, linked to nobody. */
+  static async start(server: Server): Promise<Device> {
+    const home = mkdtempSync(join(server.folder, "device-"));
+    mkdirSync(join(home, "run"));
+    mkdirSync(join(home, ".config"));
+    const device = new Device(home, server);
+    await device.startAgain();
+    return device;
+  }
+
+  /** One that somebody has linked with a key, and that is online. */
+  static async of(server: Server, person: Person): Promise<Device> {
+    const device = await Device.start(server);
+    const finished = await device.signIn(await server.authKey(person));
+    if (finished.status !== 0) throw new Error(`sign-in: ${finished.stdout}${finished.stderr}`);
+    await device.online();
+    return device;
+  }
+
+  private get env(): NodeJS.ProcessEnv {
+    return {
+      PATH: process.env["PATH"],
+      HOME: this.home,
+      XDG_CONFIG_HOME: join(this.home, ".config"),
+      XDG_RUNTIME_DIR: join(this.home, "run"),
+      LANG: "C.UTF-8",
+    };
+  }
+
+  async startAgain(): Promise<void> {
+    this.running = Running.start(program("rpi-connectd"), ["-v"], join(this.home, "daemon.log"), this.env);
+    await expect.poll(async () => (await this.connect("status")).stdout, { message: "the daemon answers", intervals: [20, 50, 100] }).toContain("Signed in:");
+  }
+
+  get pid(): number {
+    if (!this.running) throw new Error("the daemon does not run");
+    return this.running.pid;
+  }
+
+  get log(): string {
+    return this.running?.text() ?? "";
+  }
+
+  /** Runs `rpi-connect`. */
+  connect(...args: string[]): Promise<Finished> {
+    return run(program("rpi-connect"), args, { env: this.env });
+  }
+
+  /** The arguments of `signin` for this server. */
+  get where(): string[] {
+    return ["--server", this.server.url, ...(this.server.ca ? ["--ca", this.server.ca] : [])];
+  }
+
+  async signIn(key: string): Promise<Finished> {
+    const file = join(this.home, "key");
+    writeFileSync(file, key, { mode: 0o600 });
+    const finished = await this.connect("signin", `--auth-key=@${file}`, ...this.where);
+    rmSync(file, { force: true });
+    return finished;
+  }
+
+  /** Starts `signin` without a key; it goes on until somebody approves. */
+  startSignIn(): Running {
+    return Running.start(program("rpi-connect"), ["signin", ...this.where], join(this.home, "signin.log"), this.env);
+  }
+
+  async online(): Promise<void> {
+    await expect.poll(async () => (await this.connect("status")).stdout, { message: "the device is online", timeout: 30_000 }).toContain("Subscribed to events: yes");
+  }
+
+  /** Process ids of everything that the daemon has started and that still runs. */
+  children(): number[] {
+    const daemon = this.pid;
+    return readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((pid) => {
+        try {
+          const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+          const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+          return Number(parent) === daemon && state !== "Z";
+        } catch {
+          return false;
+        }
+      });
+  }
+
+  async kill(): Promise<void> {
+    await this.running?.end("SIGKILL");
+  }
+
+  async stop(): Promise<void> {
+    await this.running?.end("SIGTERM");
+  }
+}

@@ -1,0 +1,78 @@
+// The real programs, each on ports and folders of its own.
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+
+const folder = process.env["BRAMBLE_BIN_DIR"] ?? join(import.meta.dirname, "../../../target/debug");
+
+export function program(name: string): string {
+  return join(folder, name);
+}
+
+/** A port that was free a moment ago. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => (address && typeof address === "object" ? resolve(address.port) : reject(new Error("no port"))));
+    });
+  });
+}
+
+export interface Finished {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a program to its end. */
+export function run(name: string, args: string[], options: { env?: NodeJS.ProcessEnv; stdin?: string } = {}): Promise<Finished> {
+  return new Promise((resolve) => {
+    const child = execFile(name, args, { env: options.env, timeout: 30_000 }, (error, stdout, stderr) => {
+      const status = error ? (typeof error.code === "number" ? error.code : -1) : 0;
+      resolve({ status, stdout, stderr });
+    });
+    child.stdin?.on("error", () => undefined);
+    child.stdin?.end(options.stdin ?? "");
+  });
+}
+
+/** A program that goes on until it is stopped. */
+export class Running {
+  private readonly ended: Promise<void>;
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly log: string,
+  ) {
+    this.ended = new Promise((resolve) => child.once("exit", () => resolve()));
+  }
+
+  static start(name: string, args: string[], log: string, env?: NodeJS.ProcessEnv): Running {
+    const file = openSync(log, "a");
+    const child = spawn(name, args, { stdio: ["ignore", file, file], env });
+    closeSync(file);
+    child.once("error", (error) => console.error(`${name}: ${error.message}`));
+    return new Running(child, log);
+  }
+
+  get pid(): number {
+    if (!this.child.pid) throw new Error(`it did not start; see ${this.log}`);
+    return this.child.pid;
+  }
+
+  get alive(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  text(): string {
+    return readFileSync(this.log, "utf8");
+  }
+
+  async end(signal: NodeJS.Signals): Promise<void> {
+    if (this.alive) this.child.kill(signal);
+    await this.ended;
+  }
+}
