@@ -6,6 +6,7 @@
 use crate::config::Config;
 use crate::front_door::{FrontDoor, Listeners};
 use crate::jobs;
+use crate::lifecycle::spawn_essential;
 use crate::link::{self, Link};
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -53,6 +54,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Cancelled when the server stops: long answers end themselves.
     pub stopping: CancellationToken,
+    /// Cancelled when an essential part ended: the process stops with a failing exit code.
+    pub crashed: CancellationToken,
     /// Work that goes on after its request was answered; waited for at the stop.
     pub tasks: TaskTracker,
     /// No other process works on the data folder.
@@ -91,6 +94,7 @@ impl App {
             relay,
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),
+            crashed: CancellationToken::new(),
             tasks: TaskTracker::new(),
             _lock: lock,
         }))
@@ -117,7 +121,7 @@ impl Server {
     pub fn start(app: Ctx, listeners: Listeners) -> Result<Self, StartError> {
         crate::mail::start(&app)?;
         let front_door = FrontDoor::open(Arc::clone(&app), listeners)?;
-        app.tasks.spawn(link::keep::run(Arc::clone(&app)));
+        spawn_essential(&app, "live link", link::keep::run(Arc::clone(&app)));
         jobs::start(&app, jobs::all());
         Ok(Self { app, front_door })
     }

@@ -1,56 +1,127 @@
 //! The command line.
 
-use crate::app::{App, Server};
+use crate::admin::{self, Request, Response};
 use crate::config::settings::ALL;
-use crate::config::{Config, LogFormat, Values, check};
-use bramble_model::{OsRandom, SystemClock};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use crate::config::{Config, LogFormat, Problem, Values, check};
+use crate::lifecycle;
+use bramble_wire::MailId;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+
+/// Bytes of a password on standard input, its line feed included.
+const MAX_PASSWORD: u64 = 1025;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
-    match matches.subcommand() {
-        Some(("serve", matches)) => serve(matches),
-        Some(("config", matches)) => match matches.subcommand() {
-            Some(("check", matches)) => config_check(matches),
-            _ => ExitCode::from(2),
-        },
+    let nested = |matches: &ArgMatches| matches.subcommand().map(|(name, m)| (name.to_owned(), m.clone()));
+    let Some((first, matches)) = nested(&matches) else { return ExitCode::from(2) };
+    if first == "serve" {
+        return serve(&matches);
+    }
+    let Some((second, matches)) = nested(&matches) else { return ExitCode::from(2) };
+    match (first.as_str(), second.as_str()) {
+        ("config", "check") => config_check(&matches),
+        ("user", "create") => operate(&matches, user_create(&matches)),
+        ("auth-key", "create") => operate(&matches, Ok(auth_key_create(&matches))),
+        ("mail", "list") => operate(&matches, Ok(Request::MailList)),
+        ("mail", "show") => operate(&matches, mail_show(&matches)),
         _ => ExitCode::from(2),
     }
 }
 
 /// The whole command line, for the program, its completions and its manual page.
 pub fn command() -> Command {
+    let group = |name: &'static str, about: &'static str| {
+        Command::new(name).about(about).subcommand_required(true).arg_required_else_help(true)
+    };
     Command::new("bramble")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Reach your devices' shells and screens from any browser, on your own server")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(with_settings(Command::new("serve").about("Run the server")))
-        .subcommand(
-            Command::new("config").about("Look at the configuration").subcommand_required(true).subcommand(
-                with_settings(
-                    Command::new("check")
-                        .about("Show every effective value, where it comes from, and what is wrong")
-                        .arg(json()),
-                ),
+        .subcommand(with_settings(
+            Command::new("serve").about("Run the server").after_help(
+                "Every setting can also come from the environment (BRAMBLE_PUBLIC_URL for --public-url) or from \
+                 the settings file (public-url = \"…\"). Flags win over the environment, the environment over \
+                 the file.",
             ),
+        ))
+        .subcommand(group("config", "Look at the configuration").subcommand(with_settings(
+            Command::new("check").arg(json()).about(
+                "Show every effective value, where it comes from, and what is wrong; exit code 1 if anything is",
+            ),
+        )))
+        .subcommand(group("user", "People").subcommand(user_create_command()))
+        .subcommand(group("auth-key", "Keys that link a device").subcommand(auth_key_create_command()))
+        .subcommand(
+            group("mail", "The outbox, above all where no mail server is configured")
+                .subcommand(operators(Command::new("list").about("List the newest messages")))
+                .subcommand(operators(
+                    Command::new("show")
+                        .about("Show one message with its links")
+                        .arg(Arg::new("id").value_name("ID").required(true).help("From `bramble mail list`")),
+                )),
         )
 }
 
+fn user_create_command() -> Command {
+    operators(Command::new("create").about("Create an account for somebody"))
+        .arg(required("email", "EMAIL", "Their address"))
+        .arg(required("name", "NAME", "Their name as others see it"))
+        .arg(
+            switch("password-stdin", "Read the password from the first line of standard input")
+                .required(true),
+        )
+        .arg(switch(
+            "verified",
+            "Take the address as proved; otherwise they must open a link in a mail first",
+        ))
+}
+
+fn auth_key_create_command() -> Command {
+    operators(Command::new("create").about("Create a key that links one device to somebody's account"))
+        .arg(required("user", "EMAIL", "Whose account"))
+        .arg(required("description", "TEXT", "What the key is for"))
+        .arg(
+            Arg::new("ttl-days")
+                .long("ttl-days")
+                .value_name("N")
+                .value_parser(value_parser!(u16).range(1..=90))
+                .help("Days until it expires, 1 to 90"),
+        )
+}
+
+fn required(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value_name).required(true).help(help)
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
 fn json() -> Arg {
-    Arg::new("json").long("json").action(ArgAction::SetTrue).help("Answer in JSON")
+    switch("json", "Answer in JSON")
+}
+
+fn config_file() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help("The settings file (TOML) [default: DIR/bramble.toml]")
+}
+
+fn operators(command: Command) -> Command {
+    let data = Arg::new("data").long("data").value_name("DIR").help("The server's data folder");
+    command.arg(data).arg(config_file()).arg(json()).after_help(
+        "Asks the running server through DIR/admin.sock; without a running server it does the work itself.",
+    )
 }
 
 fn with_settings(command: Command) -> Command {
-    let config = Arg::new("config")
-        .long("config")
-        .value_name("FILE")
-        .help("The settings file (TOML) [default: DIR/bramble.toml]");
-    ALL.iter().fold(command.arg(config), |command, setting| {
+    ALL.iter().fold(command.arg(config_file()), |command, setting| {
         let mut help = setting.help.to_owned();
         if let Some(default) = setting.default {
             help = format!("{help} [default: {default}]");
@@ -63,13 +134,26 @@ fn with_settings(command: Command) -> Command {
     })
 }
 
-fn gather(matches: &ArgMatches) -> (Values, Vec<crate::config::Problem>) {
+fn gather(matches: &ArgMatches) -> (Values, Vec<Problem>) {
     let file = matches.get_one::<String>("config").map(PathBuf::from);
     Values::gather(
-        |name| matches.get_one::<String>(name).cloned(),
+        // Operator's commands have few of the settings as flags.
+        |name| matches.try_get_one::<String>(name).ok().flatten().cloned(),
         |variable| std::env::var(variable).ok().filter(|text| !text.is_empty()),
         file.as_deref(),
     )
+}
+
+fn configuration(matches: &ArgMatches) -> Result<Config, Vec<Problem>> {
+    let (values, mut problems) = gather(matches);
+    match Config::from_values(&values) {
+        Ok(config) if problems.is_empty() => Ok(config),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(problems)
+        }
+    }
 }
 
 fn config_check(matches: &ArgMatches) -> ExitCode {
@@ -84,58 +168,112 @@ fn config_check(matches: &ArgMatches) -> ExitCode {
 }
 
 fn serve(matches: &ArgMatches) -> ExitCode {
-    let (values, mut problems) = gather(matches);
-    let config = match Config::from_values(&values) {
-        Ok(config) if problems.is_empty() => config,
-        Ok(_) => return refuse(&problems),
-        Err(more) => {
-            problems.extend(more);
-            return refuse(&problems);
+    match configuration(matches) {
+        Ok(config) => {
+            start_logging(config.log_format, "info");
+            run(lifecycle::run(config))
+        }
+        Err(problems) => refuse(&problems),
+    }
+}
+
+fn operate(matches: &ArgMatches, request: Result<Request, String>) -> ExitCode {
+    let request = match request {
+        Ok(request) => request,
+        Err(text) => {
+            eprintln!("bramble: {text}");
+            return ExitCode::FAILURE;
         }
     };
-    start_logging(config.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    let config = match configuration(matches) {
+        Ok(config) => config,
+        Err(problems) => return refuse(&problems),
+    };
+    start_logging(LogFormat::Text, "warn");
+    let json = matches.get_flag("json");
+    run(async move {
+        match admin::client::ask(config, request).await {
+            Response::Done { json: value, .. } if json => println!("{value}"),
+            Response::Done { text, .. } => println!("{text}"),
+            Response::Refused { text } => {
+                eprintln!("bramble: {text}");
+                return ExitCode::FAILURE;
+            }
+        }
+        ExitCode::SUCCESS
+    })
+}
+
+fn run(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let exit = runtime.block_on(work);
+            // What was cut off is not waited for a second time.
+            runtime.shutdown_background();
+            exit
+        }
         Err(error) => {
             eprintln!("bramble: the runtime does not start: {error}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
-    runtime.block_on(run(config))
+    }
 }
 
-async fn run(config: Config) -> ExitCode {
-    let server = async {
-        let app = App::build(config, Arc::new(SystemClock), Arc::new(OsRandom)).await?;
-        crate::accounts::announce_set_up(&app).await?;
-        Server::listen(app).await
-    };
-    let server = match server.await {
-        Ok(server) => server,
-        Err(error) => {
-            eprintln!("bramble: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    tracing::info!(address = %server.front_door.address(), url = %server.app.config.origin(), "Bramble is up");
-    let _ = tokio::signal::ctrl_c().await;
-    server.shutdown().await;
-    ExitCode::SUCCESS
+fn user_create(matches: &ArgMatches) -> Result<Request, String> {
+    let mut password = String::new();
+    let read = std::io::stdin().lock().take(MAX_PASSWORD).read_to_string(&mut password);
+    read.map_err(|error| format!("the password cannot be read from standard input: {error}"))?;
+    let password = password.lines().next().unwrap_or_default().to_owned();
+    Ok(Request::UserCreate {
+        email: text(matches, "email"),
+        name: text(matches, "name"),
+        password,
+        verified: matches.get_flag("verified"),
+    })
 }
 
-fn refuse(problems: &[crate::config::Problem]) -> ExitCode {
+fn auth_key_create(matches: &ArgMatches) -> Request {
+    Request::AuthKeyCreate {
+        user: text(matches, "user"),
+        description: text(matches, "description"),
+        ttl_days: matches.get_one("ttl-days").copied(),
+    }
+}
+
+fn mail_show(matches: &ArgMatches) -> Result<Request, String> {
+    let id = text(matches, "id");
+    let id: MailId =
+        id.parse().map_err(|_| format!("“{id}” is not the id of a mail. See `bramble mail list`."))?;
+    Ok(Request::MailShow { id })
+}
+
+fn text(matches: &ArgMatches, name: &str) -> String {
+    matches.get_one::<String>(name).cloned().unwrap_or_default()
+}
+
+fn refuse(problems: &[Problem]) -> ExitCode {
     for problem in problems {
         eprintln!("bramble: {problem}");
     }
     ExitCode::FAILURE
 }
 
-fn start_logging(format: LogFormat) {
+fn start_logging(format: LogFormat, level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BRAMBLE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
     }
 }

@@ -52,8 +52,8 @@ impl Relaying {
             _ => Vec::new(),
         };
         let relay_config = bramble_relay::Config {
-            udp: vec![relay.listen],
-            tcp: vec![relay.listen],
+            udp: vec![relay.udp],
+            tcp: vec![relay.tcp],
             tls,
             public_ip: relay.public_ip,
             ports: relay.ports.clone(),
@@ -120,7 +120,7 @@ impl Urls {
     fn new(config: &Config, relay: &RelayConfig, running: &Relay) -> Self {
         let bound = running.local_addresses();
         let port = |all: &[SocketAddr], else_: SocketAddr| all.first().unwrap_or(&else_).port();
-        let (udp, tcp) = (port(&bound.udp, relay.listen), port(&bound.tcp, relay.listen));
+        let (udp, tcp) = (port(&bound.udp, relay.udp), port(&bound.tcp, relay.tcp));
         let host = host(&config.public_url, relay);
         let mut turn =
             vec![format!("turn:{host}:{udp}?transport=udp"), format!("turn:{host}:{tcp}?transport=tcp")];
@@ -149,7 +149,7 @@ fn host(public_url: &Url, relay: &RelayConfig) -> String {
         return literal(ip);
     }
     match public_url.host() {
-        Some(url::Host::Domain("localhost")) | None => match relay.listen.ip() {
+        Some(url::Host::Domain("localhost")) | None => match relay.udp.ip() {
             ip if !ip.is_unspecified() => literal(ip),
             _ => "127.0.0.1".to_owned(),
         },
@@ -212,7 +212,8 @@ mod tests {
     #[test]
     fn hosts_are_what_clients_can_reach() {
         let relay = |listen: &str, public: Option<&str>| RelayConfig {
-            listen: listen.parse().expect("an address"),
+            udp: listen.parse().expect("an address"),
+            tcp: listen.parse().expect("an address"),
             tls: None,
             public_ip: public.map(|ip| ip.parse().expect("an address")),
             ports: 49152..=49999,

@@ -17,7 +17,6 @@ pub mod jobs;
 pub mod mail_links;
 pub mod mails;
 mod migration;
-mod presence;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;

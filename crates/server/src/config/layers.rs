@@ -33,6 +33,7 @@ impl fmt::Display for Source {
 
 /// A value as it was written, and where.
 #[derive(Clone, PartialEq, Eq)]
+#[expect(missing_debug_implementations, reason = "the text may be a secret")]
 pub struct Value {
     /// The text.
     pub text: String,

@@ -146,8 +146,10 @@ pub struct TlsFiles {
 /// The embedded relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayConfig {
-    /// STUN and TURN over UDP and TCP.
-    pub listen: SocketAddr,
+    /// STUN and TURN over UDP.
+    pub udp: SocketAddr,
+    /// TURN over TCP.
+    pub tcp: SocketAddr,
     /// TURN over TLS on a port of its own; on the HTTPS port it is always there.
     pub tls: Option<SocketAddr>,
     /// The address that others reach this relay at, when it is not the one it is bound to.

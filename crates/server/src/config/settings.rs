@@ -84,7 +84,8 @@ pub const ALL: &[Setting] = &[
         "The key that seals stored secrets, the same on every node [default: DIR/secrets/master.key, made at the first start]",
     ),
     setting("relay", "on|off", Some("on"), "The embedded STUN and TURN relay"),
-    setting("relay-listen", "ADDR", Some("0.0.0.0:3478"), "STUN and TURN over UDP and TCP"),
+    setting("relay-udp", "ADDR", Some("0.0.0.0:3478"), "STUN and TURN over UDP"),
+    setting("relay-tcp", "ADDR", Some("0.0.0.0:3478"), "TURN over TCP"),
     setting(
         "relay-tls",
         "ADDR",

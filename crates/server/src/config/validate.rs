@@ -145,7 +145,9 @@ impl Reading<'_> {
             (None, Some(listen)) if listen.ip().is_loopback() && !tls => {
                 Url::parse(&format!("http://localhost:{}", listen.port())).ok()?
             }
-            (None, _) => {
+            // The address is the problem, not the URL that would follow from it.
+            (None, None) => return None,
+            (None, Some(_)) => {
                 self.problem("public-url", "is needed: where people and devices reach this server");
                 return None;
             }
@@ -182,7 +184,7 @@ impl Reading<'_> {
 
     fn relay(&mut self) -> Option<RelayConfig> {
         let on = self.word("relay", &[("on", true), ("off", false)])?;
-        let listen = self.parse("relay-listen", ADDRESS);
+        let (udp, tcp) = (self.parse("relay-udp", ADDRESS), self.parse("relay-tcp", ADDRESS));
         let tls = self.parse("relay-tls", ADDRESS);
         let public_ip = self.parse("relay-public-ip", "an IP address");
         let allow = self.networks("relay-allow");
@@ -190,7 +192,7 @@ impl Reading<'_> {
         if tls.is_some() && self.values.text("tls-cert").is_none() {
             self.problem("relay-tls", "needs tls-cert and tls-key");
         }
-        on.then_some(RelayConfig { listen: listen?, tls, public_ip, ports: ports?, allow })
+        on.then_some(RelayConfig { udp: udp?, tcp: tcp?, tls, public_ip, ports: ports?, allow })
     }
 
     fn ports(&mut self) -> Option<RangeInclusive<u16>> {

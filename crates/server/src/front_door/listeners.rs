@@ -3,6 +3,7 @@
 use super::{Counted, Ends, Hall, http::Http, plain, receive, stall::Stall, tls::Certificates};
 use crate::app::Ctx;
 use crate::config::Config;
+use crate::lifecycle::spawn_essential;
 use crate::start::StartError;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -131,7 +132,7 @@ where
     S: Fn(TcpStream, Ends, Counted) -> F + Send + 'static,
 {
     let (app, tracker) = (Arc::clone(app), connections.clone());
-    connections.spawn(async move {
+    spawn_essential(&Arc::clone(&app), "front door", async move {
         loop {
             let taken = tokio::select! {
                 () = app.stopping.cancelled() => break,

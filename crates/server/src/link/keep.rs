@@ -14,6 +14,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often the store hears that a device is still there, so that after a crash "last seen" is not
 /// the time of its connection days ago.
 const SEEN_EVERY: Duration = Duration::from_secs(300);
+/// Devices in one statement, well below the number of parameters that both engines take.
+const BATCH: usize = 500;
 
 /// What one look at all streams found.
 #[derive(Debug, Default)]
@@ -51,11 +53,21 @@ pub async fn run(app: Ctx) {
 
 async fn tell_store(app: &App, look: &Look) {
     let at = app.clock.now();
+    if look.seen.is_empty() && look.duplicates.is_empty() {
+        return;
+    }
     let told = async {
-        app.store.devices_seen(&look.seen, at).await?;
-        app.store.duplicates_seen(&look.duplicates, at).await
+        let tx = app.store.begin().await?;
+        for batch in look.seen.chunks(BATCH) {
+            tx.mark_devices_seen(batch, at).await?;
+        }
+        for device in &look.duplicates {
+            tx.mark_device_duplicate(*device, at).await?;
+        }
+        tx.commit().await
     };
-    if let Err(error) = told.await {
+    let told: Result<(), bramble_store::StoreError> = told.await;
+    if let Err(error) = told {
         // Presence itself is in memory; only "last seen" is behind.
         tracing::warn!(%error, "the database could not be told which devices were seen");
     }

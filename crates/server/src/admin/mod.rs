@@ -1,0 +1,154 @@
+//! The operator's commands: the same [`Request`] reaches a running server over `DIR/admin.sock`
+//! ([`socket`]), so that it acts on live connections, or is done right here when none runs ([`client`]).
+//!
+//! Whoever can open the socket is the operator: it has mode 0600, and the peer must be the server's own
+//! user or root. To add a command: a variant of [`Request`], its work in [`handle`] by an operation of
+//! its slice, its flags in `cli`.
+
+pub mod client;
+pub mod socket;
+
+use crate::accounts::{self, NewUser};
+use crate::app::App;
+use crate::auth::password::Password;
+use crate::mail::operator as mail;
+use bramble_store::StoreError;
+use bramble_wire::MailId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A command.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// `bramble user create`.
+    UserCreate {
+        /// Address.
+        email: String,
+        /// Display name.
+        name: String,
+        /// Password. A secret.
+        password: String,
+        /// Whether the address counts as proved.
+        verified: bool,
+    },
+    /// `bramble auth-key create`.
+    AuthKeyCreate {
+        /// Whose personal account, by address.
+        user: String,
+        /// What the key is for.
+        description: String,
+        /// How long it can be used.
+        ttl_days: Option<u16>,
+    },
+    /// `bramble mail list`.
+    MailList,
+    /// `bramble mail show`.
+    MailShow {
+        /// Which.
+        id: MailId,
+    },
+}
+
+impl std::fmt::Debug for Request {
+    /// The kind only: a password may be inside.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::UserCreate { .. } => "UserCreate",
+            Self::AuthKeyCreate { .. } => "AuthKeyCreate",
+            Self::MailList => "MailList",
+            Self::MailShow { .. } => "MailShow",
+        })
+    }
+}
+
+/// What came of it. Not `Debug`: a new key may be inside.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+#[expect(missing_debug_implementations, reason = "a new key may be inside")]
+pub enum Response {
+    /// Done.
+    Done {
+        /// For people.
+        text: String,
+        /// For programs.
+        json: Value,
+    },
+    /// Not done.
+    Refused {
+        /// Why, and what to do.
+        text: String,
+    },
+}
+
+impl Response {
+    fn done(text: impl Into<String>, json: Value) -> Self {
+        Self::Done { text: text.into(), json }
+    }
+
+    fn refused(text: impl Into<String>) -> Self {
+        Self::Refused { text: text.into() }
+    }
+}
+
+/// Does what was asked.
+pub async fn handle(app: &App, request: Request) -> Response {
+    let kind = format!("{request:?}");
+    let response = match request {
+        Request::UserCreate { email, name, password, verified } => {
+            let new = NewUser { email, name, password: Password::new(password), verified };
+            user_create(app, new).await
+        }
+        Request::AuthKeyCreate { user, description, ttl_days } => {
+            auth_key_create(app, &user, &description, ttl_days).await
+        }
+        Request::MailList => mail::list(app).await.map_or_else(failed, |mails| mail_list(&mails)),
+        Request::MailShow { id } => {
+            mail::show(app, id).await.map_or_else(failed, |mail| mail_show(mail.as_ref()))
+        }
+    };
+    tracing::info!(command = kind, done = matches!(response, Response::Done { .. }), "operator's command");
+    response
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "fits map_or_else")]
+fn failed(error: StoreError) -> Response {
+    Response::refused(format!("{error}. Nothing was changed."))
+}
+
+async fn user_create(app: &App, new: NewUser) -> Response {
+    let email = new.email.clone();
+    match accounts::create_user(app, new).await {
+        Ok(id) => Response::done(format!("Created {email} ({id})."), json!({ "id": id, "email": email })),
+        Err(error) => Response::refused(error.to_string()),
+    }
+}
+
+#[expect(clippy::unused_async, reason = "the linking slice moves in here")]
+async fn auth_key_create(app: &App, email: &str, description: &str, ttl_days: Option<u16>) -> Response {
+    let _ = (app, email, description, ttl_days);
+    Response::refused("Keys are not there yet.")
+}
+
+fn mail_list(mails: &[mail::Listed]) -> Response {
+    let lines: Vec<String> = mails
+        .iter()
+        .map(|mail| {
+            format!(
+                "{}  {}  {:8}  {}  {}",
+                mail.id, mail.created_at, mail.state, mail.recipient, mail.subject
+            )
+        })
+        .collect();
+    let text = if lines.is_empty() { "The outbox is empty.".to_owned() } else { lines.join("\n") };
+    Response::done(text, json!(mails))
+}
+
+fn mail_show(mail: Option<&mail::Shown>) -> Response {
+    let Some(mail) = mail else {
+        return Response::refused("There is no such mail. See `bramble mail list`.");
+    };
+    let listed = &mail.listed;
+    let text = format!("To: {}\nSubject: {}\n\n{}", listed.recipient, listed.subject, mail.text);
+    Response::done(text, json!(mail))
+}
