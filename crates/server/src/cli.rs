@@ -204,7 +204,7 @@ fn operate(matches: &ArgMatches, request: Result<Request, String>) -> ExitCode {
     })
 }
 
-fn run(work: impl Future<Output = ExitCode>) -> ExitCode {
+fn run(work: impl std::future::Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(work);

@@ -11,7 +11,7 @@ pub mod socket;
 use crate::accounts::{self, NewUser};
 use crate::app::App;
 use crate::auth::password::Password;
-use crate::mail::operator as mail;
+use crate::mail;
 use bramble_store::StoreError;
 use bramble_wire::MailId;
 use serde::{Deserialize, Serialize};
