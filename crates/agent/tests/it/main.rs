@@ -1,5 +1,11 @@
 //! The agent's integration tests.
 
+mod cli;
+mod control;
+mod device;
+mod events;
+mod fake_server;
+mod local_socket;
 mod peer;
 mod relay;
 mod session;
