@@ -110,10 +110,10 @@ impl Machine {
 
     pub async fn start_with(&self, change: impl FnOnce(&mut Options)) -> Device {
         let folder = StateFolder::at(self.state());
-        let (started, sessions) = mpsc::unbounded_channel();
+        let (announce, sessions) = mpsc::unbounded_channel();
         let starter = Arc::new(move |start: Start| {
             let running = Running { id: start.id, input: start.input, output: start.output };
-            let _ = started.send(running);
+            let _ = announce.send(running);
             tokio::spawn(std::future::pending())
         });
         let mut options = Options::new(folder.clone(), Platform::below(self.root()), starter);
@@ -160,10 +160,7 @@ impl Device {
                 tokio::task::yield_now().await;
             }
         });
-        match found.await {
-            Ok(status) => status,
-            Err(_) => panic!("never {what}: {last:?}"),
-        }
+        found.await.unwrap_or_else(|_| panic!("never {what}: {last:?}"))
     }
 
     pub async fn subscribed(&self) -> Status {

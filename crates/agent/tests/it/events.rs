@@ -61,13 +61,11 @@ proptest! {
     fn every_event_written_is_read(
         written in prop::collection::vec((prop::option::of("[a-z_]{1,20}"), "[^\r\n]{0,200}"), 0..20),
     ) {
-        let mut text = String::new();
-        for (name, data) in &written {
-            if let Some(name) = name {
-                text.push_str(&format!("event: {name}\n"));
-            }
-            text.push_str(&format!("data: {data}\n\n"));
-        }
+        let lines = |(name, data): &(Option<String>, String)| match name {
+            Some(name) => format!("event: {name}\ndata: {data}\n\n"),
+            None => format!("data: {data}\n\n"),
+        };
+        let text: String = written.iter().map(lines).collect();
         let expected: Vec<RawEvent> =
             written.iter().map(|(name, data)| event(name.as_deref(), data)).collect();
         prop_assert_eq!(parse(&[text.as_bytes()]).expect("parses"), expected);

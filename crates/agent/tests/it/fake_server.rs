@@ -349,6 +349,7 @@ impl State {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "answers are made on the spot")]
 fn answer(status: StatusCode, body: Value) -> Response<Body> {
     let text = if body.is_null() { String::new() } else { body.to_string() };
     Response::builder().status(status).body(full_body(text)).expect("an answer")
