@@ -2,6 +2,7 @@
 //
 // For troubleshooting the address takes `?relay=1` (only through the relay), `?relay=udp`, `?relay=tcp`
 // and `?relay=tls` (only through the relay, by this transport).
+import { type Beginning, begin, first } from "./early";
 import { copyText } from "../clipboard";
 import { toast } from "../toasts";
 import { Clipboard } from "./clipboard";
@@ -33,7 +34,6 @@ function withReturn(path: string): string {
 }
 
 const body = document.body;
-const device = body.dataset["device"] ?? "";
 const name = body.dataset["name"] ?? "the device";
 
 let session: Session | undefined;
@@ -42,7 +42,10 @@ let leaving = false;
 
 const view = new Window(
   name,
-  () => connect(true),
+  () => {
+    screen.separate("new session");
+    connect(begin());
+  },
   () => session?.leave("You disconnected."),
 );
 
@@ -82,11 +85,9 @@ function ask(address: string): void {
   element<HTMLDialogElement>("link-dialog").showModal();
 }
 
-function connect(again: boolean): void {
-  if (again) screen.separate("new session");
+function connect(beginning: Beginning): void {
   let quiet = true;
   const mine = new Session(
-    device,
     {
       waiting: () => view.show("waiting"),
       connecting: () => view.show("connecting"),
@@ -130,7 +131,7 @@ function connect(again: boolean): void {
     options(),
   );
   session = mine;
-  void mine.start(screen.cols, screen.rows);
+  void mine.start(beginning, screen.cols, screen.rows);
 }
 
 /** The window's own keys; everything else is the shell's. */
@@ -197,4 +198,4 @@ setInterval(() => {
   if (session?.isLive && !document.hidden) void session.connection().then((known) => view.connection(known));
 }, LOOK);
 
-connect(false);
+connect(first);

@@ -1,7 +1,8 @@
 // One session: from the offer to the end. It knows nothing of the page; `SessionEvents` says what happens.
 import { mark } from "./marks";
 import { binaryBytes, type Control, Credit, ending, HEARTBEAT, messages, readControl, readShell, type ToShell } from "./protocol";
-import { type FromDevice, open, Signalling } from "./signalling";
+import type { Beginning } from "./early";
+import { type FromDevice, Signalling } from "./signalling";
 
 /** Milliseconds that the device may take to answer the offer. */
 const ANSWER_WITHIN = 30_000;
@@ -81,7 +82,6 @@ export class Session {
   private remote: RTCIceCandidateInit[] = [];
 
   constructor(
-    private readonly device: string,
     private readonly events: SessionEvents,
     private readonly options: Options,
   ) {}
@@ -90,16 +90,12 @@ export class Session {
     return this.state === "live";
   }
 
-  /** Opens it; every outcome comes through the events. */
-  async start(cols: number, rows: number): Promise<void> {
+  /** Goes on from its beginning; every outcome comes through the events. */
+  async start({ opened: asked, certificate }: Beginning, cols: number, rows: number): Promise<void> {
     this.size = { cols, rows };
     this.events.waiting();
-    mark("start");
     try {
-      // The certificate is made while the server is asked.
-      const certificate = RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" } as EcKeyGenParams);
-      certificate.catch(() => undefined);
-      const opened = await open(this.device);
+      const opened = await asked;
       mark("session-opened");
       this.signalling = new Signalling(opened.id);
       if (this.state === "over") return this.signalling.close();

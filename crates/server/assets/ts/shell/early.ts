@@ -1,0 +1,27 @@
+// Asks for the session before the terminal's code has run: imported first, so that the server and the
+// browser's key generator work while the window is built.
+import { mark } from "./marks";
+import { open, type Opened } from "./signalling";
+
+/** What a session begins with. */
+export interface Beginning {
+  opened: Promise<Opened>;
+  /** Fresh for each session. */
+  certificate: Promise<RTCCertificate>;
+}
+
+const device = document.body.dataset["device"] ?? "";
+
+/** Asks for a session. */
+export function begin(): Beginning {
+  mark("start");
+  const opened = open(device);
+  const certificate = RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" } as EcKeyGenParams);
+  // Whoever takes them sees the failure; until then it is nobody's.
+  opened.catch(() => undefined);
+  certificate.catch(() => undefined);
+  return { opened, certificate };
+}
+
+/** The session that was asked for when the page was loaded. */
+export const first = begin();
