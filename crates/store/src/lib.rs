@@ -9,14 +9,18 @@
 //! plain structs; entities stay inside. A change of state is one conditional statement whose affected
 //! rows are checked, or a transaction that locks the parent row first. Each noun's races are tested on both engines.
 
+pub mod accounts;
 pub mod audit;
+pub mod auth_keys;
 mod connect;
 pub mod devices;
 mod entity;
 pub mod jobs;
+pub mod link_requests;
 pub mod mail_links;
 pub mod mails;
 mod migration;
+pub mod sessions;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;

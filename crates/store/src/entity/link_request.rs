@@ -17,7 +17,6 @@ pub(crate) struct Model {
     pub state: String,
     pub created_at: i64,
     pub expires_at: i64,
-    pub last_polled_at: Option<i64>,
     pub decided_by: Option<Uuid>,
     pub decided_at: Option<i64>,
     pub device_id: Option<Uuid>,

@@ -160,7 +160,6 @@ CREATE TABLE link_requests (
     state TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
-    last_polled_at BIGINT,
     decided_by {uuid} REFERENCES users (id) ON DELETE SET NULL,
     decided_at BIGINT,
     device_id {uuid} REFERENCES devices (id) ON DELETE CASCADE,
