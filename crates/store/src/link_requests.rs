@@ -6,7 +6,7 @@ use crate::{Result, Store, Tx};
 use bramble_model::link_request::UserCode;
 use bramble_model::{SecretHash, Timestamp};
 use bramble_wire::{DeviceId, LinkRequestId, UserId};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Set};
 
 /// Where a request stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,9 +136,12 @@ impl Tx {
         Ok(true)
     }
 
-    /// The request that polls with this code.
-    pub async fn link_request_by_device_code(&self, code: SecretHash) -> Result<Option<LinkRequest>> {
-        let row = Entity::find().filter(Column::DeviceCodeHash.eq(code.to_vec())).one(&self.inner).await?;
+    /// The request that polls with this code, locked until the end of the transaction: of two polls
+    /// at once the second sees what the first issued.
+    pub async fn lock_link_request(&self, code: SecretHash) -> Result<Option<LinkRequest>> {
+        let found = Entity::find().filter(Column::DeviceCodeHash.eq(code.to_vec()));
+        // SQLite has one writer and no such clause; sea-query leaves it out there.
+        let row = found.lock_exclusive().one(&self.inner).await?;
         Ok(row.map(link_request))
     }
 

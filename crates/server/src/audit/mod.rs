@@ -1,1 +1,92 @@
-//! Furnished soon.
+//! The audit log: who did what to which thing. A line is written in the transaction that it tells
+//! of, so none is missing and none is false.
+//!
+//! How to add to it: an action in `bramble_model::audit`, then one call of [`record`].
+
+use crate::app::App;
+use crate::auth::SignedIn;
+use bramble_model::audit::{Action, Source};
+use bramble_store::audit::{NewEvent, Party};
+use bramble_store::devices::Device;
+use bramble_store::{StoreError, Tx};
+use bramble_wire::{AccountId, AuthKeyId, DeviceId};
+
+/// Who does something, and from where.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    source: Source,
+    party: Party,
+}
+
+impl Actor {
+    /// A person in the dashboard.
+    pub fn person(who: &SignedIn) -> Self {
+        let party = Party { kind: "user", id: Some(who.user.0), name: who.name.clone() };
+        Self { source: Source::Dashboard, party }
+    }
+
+    /// A device.
+    pub fn device(id: DeviceId, name: &str) -> Self {
+        Self { source: Source::Device, party: device_named(id, name) }
+    }
+
+    /// Something that claims a serial number and has no entry.
+    pub fn unknown_device(serial_number: &str) -> Self {
+        let party = Party { kind: "device", id: None, name: serial_number.to_owned() };
+        Self { source: Source::Device, party }
+    }
+
+    /// A device that brought this key.
+    pub fn auth_key(id: AuthKeyId, description: &str) -> Self {
+        Self { source: Source::Device, party: auth_key(id, description) }
+    }
+
+    /// The operator's command line.
+    pub fn operator() -> Self {
+        let party = Party { kind: "operator", id: None, name: "Operator".to_owned() };
+        Self { source: Source::Operator, party }
+    }
+
+    /// The name that things made by this actor remember.
+    pub fn name(&self) -> &str {
+        &self.party.name
+    }
+}
+
+/// A device as the subject of a line.
+pub fn device(device: &Device) -> Party {
+    device_named(device.id, &device.name)
+}
+
+/// A device as the subject of a line.
+pub fn device_named(id: DeviceId, name: &str) -> Party {
+    Party { kind: "device", id: Some(id.0), name: name.to_owned() }
+}
+
+/// An auth key as the subject of a line.
+pub fn auth_key(id: AuthKeyId, description: &str) -> Party {
+    Party { kind: "auth_key", id: Some(id.0), name: description.to_owned() }
+}
+
+/// Writes a line. `details` are facts for people: never a secret, never an address.
+pub async fn record(
+    app: &App,
+    tx: &Tx,
+    account: AccountId,
+    actor: &Actor,
+    action: Action,
+    subject: Party,
+    details: impl Into<String>,
+) -> Result<(), StoreError> {
+    tx.record_audit(NewEvent {
+        id: app.random.id(),
+        account,
+        at: app.clock.now(),
+        source: actor.source,
+        action,
+        details: details.into(),
+        subject,
+        actor: actor.party.clone(),
+    })
+    .await
+}

@@ -1,0 +1,218 @@
+//! `/verify`: a person types the code that a device shows, sees which device asks, and decides.
+
+use super::code::{self, Waiting};
+use super::LinkingError;
+use crate::accounts;
+use crate::app::{App, Ctx};
+use crate::auth::{Fresh, SignedIn};
+use crate::devices::pages::{failed, frame};
+use crate::front_door::ClientAddress;
+use crate::web;
+use crate::web::layout::Frame;
+use askama::Template;
+use axum::extract::{Form, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use axum::Router;
+use bramble_model::link_request::UserCode;
+use bramble_wire::{AccountId, DeviceId};
+use serde::Deserialize;
+use std::net::IpAddr;
+
+pub(super) fn routes() -> Router<Ctx> {
+    Router::new()
+        .route("/verify", get(ask))
+        .route("/verify/{code}", get(show).post(decide))
+}
+
+#[derive(Template)]
+#[template(path = "linking/enter_code.html")]
+struct EnterCode {
+    frame: Frame,
+    code: String,
+    error: String,
+}
+
+#[derive(Template)]
+#[template(path = "linking/approve.html")]
+struct Approve {
+    frame: Frame,
+    code: String,
+    serial_number: String,
+    model: String,
+    address: String,
+    name: String,
+    error: String,
+    accounts: Vec<AccountChoice>,
+    same_serial: Vec<Replaceable>,
+    chosen: String,
+}
+
+struct AccountChoice {
+    id: AccountId,
+    name: String,
+    selected: bool,
+}
+
+struct Replaceable {
+    value: String,
+    label: String,
+}
+
+#[derive(Template)]
+#[template(path = "linking/done.html")]
+struct Done {
+    frame: Frame,
+    /// The new entry, or `None` after a refusal.
+    device: Option<(DeviceId, String)>,
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    code: Option<String>,
+}
+
+async fn ask(who: SignedIn, State(app): State<Ctx>, Query(typed): Query<Typed>) -> Response {
+    let Some(code) = typed.code else { return enter(&app, &who, "", "", StatusCode::OK) };
+    match UserCode::parse(&code) {
+        // The code is looked up on its own page, which the device's link leads to as well.
+        Some(code) => Redirect::to(&format!("/verify/{code}")).into_response(),
+        None => {
+            let text = "A code has eight letters and digits, for example TKD8-F392. Check what the device shows.";
+            enter(&app, &who, &code, text, StatusCode::UNPROCESSABLE_ENTITY)
+        }
+    }
+}
+
+fn enter(app: &App, who: &SignedIn, code: &str, error: &str, status: StatusCode) -> Response {
+    let page =
+        EnterCode { frame: frame(app, who, ""), code: code.chars().take(32).collect(), error: error.to_owned() };
+    web::page(status, &page)
+}
+
+async fn show(
+    who: SignedIn,
+    State(app): State<Ctx>,
+    ClientAddress(address): ClientAddress,
+    Path(code): Path<String>,
+) -> Response {
+    match waiting(&app, &who, address, &code).await {
+        Ok(waiting) => approval(&app, &who, &waiting, None, "", StatusCode::OK),
+        Err(error) => refused(&app, &who, &code, error),
+    }
+}
+
+async fn waiting(
+    app: &App,
+    who: &SignedIn,
+    address: IpAddr,
+    code: &str,
+) -> Result<Waiting, LinkingError> {
+    let account = accounts::personal_account(app, who.user).await?.ok_or(LinkingError::NotFound)?;
+    code::look_up(app, who, address, code, account).await
+}
+
+fn approval(
+    app: &App,
+    who: &SignedIn,
+    waiting: &Waiting,
+    typed: Option<&Decision>,
+    error: &str,
+    status: StatusCode,
+) -> Response {
+    let request = &waiting.request;
+    let suggested = [&request.hostname, &request.model, &request.serial_number];
+    let suggested = suggested.into_iter().find(|text| !text.is_empty()).cloned().unwrap_or_default();
+    let same_serial: Vec<_> = waiting
+        .same_serial
+        .iter()
+        .map(|device| Replaceable { value: device.id.to_string(), label: format!("Replace {}", device.name) })
+        .collect();
+    let page = Approve {
+        frame: frame(app, who, ""),
+        code: UserCode::parse(&request.user_code).map(|code| code.to_string()).unwrap_or_default(),
+        serial_number: request.serial_number.clone(),
+        model: request.model.clone(),
+        address: request.address.clone(),
+        name: typed.map_or(suggested, |typed| typed.name.clone()),
+        error: error.to_owned(),
+        accounts: vec![AccountChoice { id: waiting.account, name: "Personal".to_owned(), selected: true }],
+        chosen: typed.map_or_else(
+            || same_serial.first().map_or_else(|| "new".to_owned(), |first| first.value.clone()),
+            |typed| typed.entry.clone(),
+        ),
+        same_serial,
+    };
+    web::page(status, &page)
+}
+
+#[derive(Deserialize)]
+struct Decision {
+    decision: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    account: String,
+    /// `new`, or the id of the device to replace.
+    #[serde(default)]
+    entry: String,
+}
+
+async fn decide(
+    Fresh(who): Fresh,
+    State(app): State<Ctx>,
+    ClientAddress(address): ClientAddress,
+    Path(code): Path<String>,
+    Form(decision): Form<Decision>,
+) -> Response {
+    if decision.decision == "deny" {
+        return match code::deny(&app, &who, address, &code).await {
+            Ok(()) => web::page(StatusCode::OK, &Done { frame: frame(&app, &who, ""), device: None }),
+            Err(error) => refused(&app, &who, &code, error),
+        };
+    }
+    let replace = match decision.entry.as_str() {
+        "" | "new" => None,
+        id => match id.parse() {
+            Ok(id) => Some(id),
+            Err(_) => return refused(&app, &who, &code, LinkingError::Changed),
+        },
+    };
+    let Ok(account) = decision.account.parse() else {
+        return refused(&app, &who, &code, LinkingError::NotFound);
+    };
+    match code::approve(&app, &who, address, &code, account, &decision.name, replace).await {
+        Ok(device) => {
+            web::page(StatusCode::OK, &Done { frame: frame(&app, &who, ""), device: Some(device) })
+        }
+        Err(LinkingError::Invalid(why)) => match waiting(&app, &who, address, &code).await {
+            Ok(waiting) => {
+                approval(&app, &who, &waiting, Some(&decision), &why, StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Err(error) => refused(&app, &who, &code, error),
+        },
+        Err(error) => refused(&app, &who, &code, error),
+    }
+}
+
+fn refused(app: &App, who: &SignedIn, code: &str, error: LinkingError) -> Response {
+    let (status, text) = match error {
+        LinkingError::UnknownCode => (
+            StatusCode::NOT_FOUND,
+            "No device is waiting with this code. Codes are valid for 15 minutes and work once: check what \
+             you typed, or start again on the device.",
+        ),
+        LinkingError::TooManyTries => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many wrong codes. Wait an hour, then start again on the device.",
+        ),
+        LinkingError::Changed => (
+            StatusCode::CONFLICT,
+            "The device that you chose to replace has changed meanwhile. Enter the code again to see how \
+             it stands now.",
+        ),
+        other => return failed(app, who, other.into()),
+    };
+    enter(app, who, code, text, status)
+}
