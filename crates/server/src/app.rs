@@ -14,7 +14,10 @@ use crate::relaying::Relaying;
 use crate::start::{self, DataLock, StartError};
 use bramble_model::seal::MasterKey;
 use bramble_model::{SharedClock, SharedRandom};
+use bramble_relay::credentials::Side;
 use bramble_store::Store;
+use bramble_wire::SessionId;
+use bramble_wire::signalling::IceServer;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +45,8 @@ pub struct App {
     pub live: Live,
     /// Offers, answers and candidates on their way.
     pub signalling: crate::sessions::Signalling,
+    /// Which codes were polled when.
+    pub linking: crate::linking::Linking,
     /// Slows down guessing.
     pub throttle: crate::auth::Throttle,
     /// Hashes and checks passwords, a few at a time.
@@ -88,6 +93,7 @@ impl App {
             link,
             live,
             signalling: crate::sessions::Signalling::default(),
+            linking: crate::linking::Linking::default(),
             throttle: crate::auth::Throttle::default(),
             passwords: crate::auth::Passwords::default(),
             outbox: crate::mail::Outbox::default(),
@@ -98,6 +104,20 @@ impl App {
             tasks: TaskTracker::new(),
             _lock: lock,
         }))
+    }
+}
+
+impl App {
+    /// The STUN and TURN servers of one side of a session, with credentials of its own.
+    pub fn relay_ice_servers(&self, session: SessionId, side: Side) -> Vec<IceServer> {
+        self.relay.as_ref().map(|relay| relay.ice_servers(session, side)).unwrap_or_default()
+    }
+
+    /// Ends what the relay carries for a session.
+    pub fn relay_end_session(&self, session: SessionId) {
+        if let Some(relay) = &self.relay {
+            relay.end_session(session);
+        }
     }
 }
 
@@ -122,6 +142,7 @@ impl Server {
         crate::mail::start(&app)?;
         let front_door = FrontDoor::open(Arc::clone(&app), listeners)?;
         spawn_essential(&app, "live link", link::keep::run(Arc::clone(&app)));
+        spawn_essential(&app, "sessions", crate::sessions::run(Arc::clone(&app)));
         jobs::start(&app, jobs::all());
         Ok(Self { app, front_door })
     }

@@ -36,6 +36,11 @@ impl ApiFailure {
         Self::message(StatusCode::NOT_FOUND, "Not found")
     }
 
+    /// The status that it answers with.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// With a `Retry-After` header.
     #[must_use]
     pub fn retry_after(mut self, seconds: u16) -> Self {

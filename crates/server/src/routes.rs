@@ -5,7 +5,7 @@
 //! route for the test that walks them; a route that is missing there fails it.
 
 use crate::app::Ctx;
-use crate::{accounts, link, live, middleware, web};
+use crate::{accounts, devices, link, linking, live, middleware, sessions, web};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -24,7 +24,11 @@ pub fn router(app: Ctx) -> Router {
         .route("/events", get(link::body::events))
         // People: the session cookie
         .route("/live", get(live::live))
-        .merge(accounts::pages::routes());
+        .merge(accounts::pages::routes())
+        // Both, each path one of them
+        .merge(linking::routes())
+        .merge(devices::routes())
+        .merge(sessions::routes());
     // Each slice merges its edges' `routes() -> Router<Ctx>` above.
     #[cfg(debug_assertions)]
     let routes = routes.merge(web::styleguide::router());
@@ -120,4 +124,44 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("POST", "/settings/account/sessions/{id}/end", Caller::Proved),
     ("GET", "/setup/{token}", Caller::Anybody),
     ("POST", "/setup/{token}", Caller::Anybody),
+    ("POST", "/client/device", Caller::Anybody),
+    ("POST", "/client/token", Caller::Anybody),
+    ("POST", "/client/auth-key-exchange", Caller::Anybody),
+    ("GET", "/me", Caller::Proved),
+    ("POST", "/me", Caller::Proved),
+    ("DELETE", "/me", Caller::Proved),
+    ("GET", "/deployments/pending", Caller::Proved),
+    ("POST", "/deployments/{id}/{report}", Caller::Proved),
+    ("POST", "/client/sessions/sync", Caller::Proved),
+    ("GET", "/client/sessions/{id}/offer", Caller::Proved),
+    ("POST", "/client/sessions/{id}/answer", Caller::Proved),
+    ("POST", "/client/sessions/{id}/candidates", Caller::Proved),
+    ("POST", "/client/sessions/{id}/state", Caller::Proved),
+    ("GET", "/verify", Caller::Proved),
+    ("GET", "/verify/{code}", Caller::Proved),
+    ("POST", "/verify/{code}", Caller::Proved),
+    ("GET", "/settings", Caller::Proved),
+    ("GET", "/settings/auth-keys", Caller::Proved),
+    ("POST", "/settings/auth-keys", Caller::Proved),
+    ("GET", "/settings/auth-keys/{id}/delete", Caller::Proved),
+    ("POST", "/settings/auth-keys/{id}/delete", Caller::Proved),
+    ("GET", "/", Caller::Anybody),
+    ("GET", "/devices", Caller::Proved),
+    ("GET", "/devices/rows", Caller::Proved),
+    ("GET", "/devices/new", Caller::Proved),
+    ("GET", "/devices/{id}", Caller::Proved),
+    ("GET", "/devices/{id}/panel", Caller::Proved),
+    ("GET", "/devices/{id}/settings", Caller::Proved),
+    ("POST", "/devices/{id}/settings", Caller::Proved),
+    ("GET", "/devices/{id}/delete", Caller::Proved),
+    ("POST", "/devices/{id}/delete", Caller::Proved),
+    ("GET", "/devices/{id}/sign-out", Caller::Proved),
+    ("POST", "/devices/{id}/sign-out", Caller::Proved),
+    ("POST", "/devices/{id}/sessions/{session}/end", Caller::Proved),
+    ("GET", "/devices/{id}/shell", Caller::Proved),
+    ("POST", "/sessions", Caller::Proved),
+    ("DELETE", "/sessions/{id}", Caller::Proved),
+    ("POST", "/sessions/{id}/offer", Caller::Proved),
+    ("POST", "/sessions/{id}/candidates", Caller::Proved),
+    ("GET", "/sessions/{id}/events", Caller::Proved),
 ];

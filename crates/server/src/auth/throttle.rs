@@ -134,6 +134,14 @@ impl Throttle {
         self.lock().entries.remove(&id);
     }
 
+    /// The last try was right and does not count; those before it still do. For windows only.
+    pub fn take_back(&self, scope: Scope, key: &str) {
+        let id = self.hasher.hash_one((scope, key));
+        if let Some(Entry { record: Record::Window { tries }, .. }) = self.lock().entries.get_mut(&id) {
+            tries.pop_back();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }

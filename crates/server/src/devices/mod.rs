@@ -1,1 +1,231 @@
-//! Furnished soon.
+//! Devices: what they say of themselves, and what people do with their entries. How they get an
+//! entry is `linking`'s work.
+
+pub mod device_api;
+pub mod pages;
+pub mod rows;
+
+use crate::accounts;
+use crate::app::{App, Ctx};
+use crate::audit::{self, Actor};
+use crate::auth::{Device as Caller, SignedIn};
+use crate::error::ApiFailure;
+use crate::live::Change;
+use crate::sessions;
+use axum::Router;
+use axum::http::StatusCode;
+use bramble_model::account::{Deed, Standing};
+use bramble_model::audit::Action;
+use bramble_model::{phrases, text};
+use bramble_store::StoreError;
+use bramble_store::devices::Device;
+use bramble_store::sessions::Which;
+use bramble_wire::device_api::error::INVALID_REQUEST;
+use bramble_wire::device_api::{Board, Capabilities, Capability, MAX_HOSTNAME, MAX_STRING, Me, Os, Pico};
+use bramble_wire::events::Command;
+use bramble_wire::signalling::SessionKind;
+use bramble_wire::{AccountId, DeviceId};
+
+/// Devices of one page of the list.
+pub const PAGE: u64 = 100;
+
+/// Why something was not done to a device.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is none, or it is not the caller's.
+    #[error("not found")]
+    NotFound,
+    /// A field has no possible value.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl From<DeviceError> for ApiFailure {
+    fn from(error: DeviceError) -> Self {
+        match error {
+            DeviceError::Store(error) => error.into(),
+            DeviceError::NotFound => Self::not_found(),
+            DeviceError::Invalid(what) => Self::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, what),
+        }
+    }
+}
+
+/// Every URL of this slice.
+pub fn routes() -> Router<Ctx> {
+    device_api::routes().merge(pages::routes())
+}
+
+/// A device that this person may see, and what the person is to its account.
+pub async fn find(app: &App, by: &SignedIn, id: DeviceId) -> Result<(Device, Standing), DeviceError> {
+    let device = app.store.device_anywhere(id).await?.ok_or(DeviceError::NotFound)?;
+    let standing = accounts::standing(app, by.user, device.account).await?;
+    let standing = standing.filter(|s| s.may(Deed::ViewDevices)).ok_or(DeviceError::NotFound)?;
+    Ok((device, standing))
+}
+
+async fn manageable(app: &App, by: &SignedIn, id: DeviceId) -> Result<Device, DeviceError> {
+    let (device, standing) = find(app, by, id).await?;
+    if standing.may(Deed::ManageDevices) { Ok(device) } else { Err(DeviceError::NotFound) }
+}
+
+/// Devices of an account by name: a page of those in whose name or serial number every word occurs,
+/// and how many there are.
+pub async fn search(
+    app: &App,
+    by: &SignedIn,
+    account: AccountId,
+    query: &str,
+    page: u64,
+) -> Result<(Vec<Device>, u64), DeviceError> {
+    let standing = accounts::standing(app, by.user, account).await?;
+    standing.filter(|s| s.may(Deed::ViewDevices)).ok_or(DeviceError::NotFound)?;
+    let words: Vec<String> = query.split_whitespace().map(str::to_owned).collect();
+    let offset = page.saturating_sub(1).saturating_mul(PAGE);
+    Ok(app.store.devices(account, &words, offset, PAGE).await?)
+}
+
+/// Merges what a device says of itself, and ends the sessions that it no longer allows.
+pub async fn describe(app: &App, device: &Caller, me: Me) -> Result<(), DeviceError> {
+    let me = checked(me)?;
+    let now = app.clock.now();
+    let tx = app.store.begin().await?;
+    tx.describe_device(device.id, &me).await?;
+    let mut ended = Vec::new();
+    for (kind, capability) in kinds(me.capabilities) {
+        if capability.is_some_and(|c| c != Capability::Enabled) {
+            let which = Which::Kind(device.id, kind);
+            ended.extend(tx.end_sessions(which, sessions::SWITCHED_OFF, now).await?);
+        }
+    }
+    tx.commit().await?;
+    sessions::tell_ended(app, &ended, sessions::SWITCHED_OFF);
+    app.live.tell(Change { account: device.account, device: Some(device.id) });
+    Ok(())
+}
+
+fn kinds(c: Capabilities) -> [(SessionKind, Option<Capability>); 3] {
+    [(SessionKind::Shell, c.shell), (SessionKind::Vnc, c.vnc), (SessionKind::Files, c.files)]
+}
+
+/// Whether a device allows sessions of a kind.
+pub fn allows(device: &Device, kind: SessionKind) -> bool {
+    kinds(device.capabilities).into_iter().any(|(k, c)| k == kind && c == Some(Capability::Enabled))
+}
+
+/// Refuses what is too long, cleans what is shown.
+fn checked(mut me: Me) -> Result<Me, DeviceError> {
+    let clean = |name: &str, text: &mut Option<String>, limit: usize| {
+        if let Some(value) = text {
+            if value.chars().count() > limit {
+                let why = format!("{name} is too long (maximum is {limit} characters)");
+                return Err(DeviceError::Invalid(why));
+            }
+            *value = text::clean(value);
+        }
+        Ok(())
+    };
+    clean("hostname", &mut me.hostname, MAX_HOSTNAME)?;
+    clean("client_version", &mut me.client_version, MAX_STRING)?;
+    clean("kernel_architecture", &mut me.kernel_architecture, MAX_STRING)?;
+    if let Some(Board { model, revision, memory }) = &mut me.board {
+        clean("board.model", model, MAX_STRING)?;
+        clean("board.revision", revision, MAX_STRING)?;
+        clean("board.memory", memory, MAX_STRING)?;
+    }
+    if let Some(Os { name, version, filter }) = &mut me.os {
+        clean("os.name", name, MAX_STRING)?;
+        clean("os.version", version, MAX_STRING)?;
+        clean("os.filter", filter, MAX_STRING)?;
+    }
+    if let Some(Pico { platform, board_name, program_name, sdk_version, rom_version, chip_version }) =
+        &mut me.pico
+    {
+        for text in [platform, board_name, program_name, sdk_version, rom_version, chip_version] {
+            clean("pico", text, MAX_STRING)?;
+        }
+    }
+    Ok(me)
+}
+
+/// Gives a device another name.
+pub async fn rename(app: &App, by: &SignedIn, id: DeviceId, name: &str) -> Result<(), DeviceError> {
+    let device = manageable(app, by, id).await?;
+    let name = text::clean(name);
+    if name.is_empty() {
+        return Err(DeviceError::Invalid(phrases::blank("Name")));
+    }
+    if name.chars().count() > text::MAX_NAME {
+        return Err(DeviceError::Invalid(phrases::too_long("Name")));
+    }
+    if name == device.name {
+        return Ok(());
+    }
+    let tx = app.store.begin().await?;
+    if !tx.rename_device(device.account, id, &name).await? {
+        return Err(DeviceError::NotFound);
+    }
+    let subject = audit::device_named(id, &name);
+    let details = format!("Before: {}", device.name);
+    audit::record(app, &tx, device.account, &Actor::person(by), Action::DeviceRenamed, subject, details)
+        .await?;
+    tx.commit().await?;
+    app.live.tell(Change { account: device.account, device: Some(id) });
+    Ok(())
+}
+
+/// Removes a device: its entry, its token, its sessions.
+pub async fn delete(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), DeviceError> {
+    const WHY: &str = "The device was deleted.";
+    let device = manageable(app, by, id).await?;
+    let tx = app.store.begin().await?;
+    if !tx.lock_account(device.account).await? {
+        return Err(DeviceError::NotFound);
+    }
+    let ended = sessions::end_in(&tx, id, WHY, app.clock.now()).await?;
+    if !tx.delete_device(device.account, id).await? {
+        return Err(DeviceError::NotFound);
+    }
+    let subject = audit::device(&device);
+    let details = format!("Serial number {}", device.serial_number);
+    audit::record(app, &tx, device.account, &Actor::person(by), Action::DeviceDeleted, subject, details)
+        .await?;
+    tx.commit().await?;
+    sessions::tell_ended(app, &ended, WHY);
+    app.link.disconnect(id, Some(Command::SignOut {}));
+    app.live.tell(Change { account: device.account, device: None });
+    tracing::info!(device.id = %id, "device deleted");
+    Ok(())
+}
+
+/// Signs a device out from the dashboard: its entry stays, offline, until it is linked again.
+pub async fn sign_out(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), DeviceError> {
+    let device = manageable(app, by, id).await?;
+    end_token(app, &device, &Actor::person(by)).await
+}
+
+/// The device signs itself out.
+pub async fn sign_out_itself(app: &App, caller: &Caller) -> Result<(), DeviceError> {
+    end_token(app, &caller.record, &Actor::device(caller.id, &caller.name)).await
+}
+
+async fn end_token(app: &App, device: &Device, actor: &Actor) -> Result<(), DeviceError> {
+    const WHY: &str = "The device was signed out.";
+    let tx = app.store.begin().await?;
+    // An approval that was not answered yet must not sign it in again.
+    tx.forget_link_requests_of(device.id).await?;
+    let revoked = tx.revoke_device_token(device.account, device.id).await?;
+    let ended = sessions::end_in(&tx, device.id, WHY, app.clock.now()).await?;
+    if revoked {
+        let subject = audit::device(device);
+        audit::record(app, &tx, device.account, actor, Action::DeviceSignedOut, subject, "").await?;
+    }
+    tx.commit().await?;
+    sessions::tell_ended(app, &ended, WHY);
+    app.link.disconnect(device.id, Some(Command::SignOut {}));
+    app.live.tell(Change { account: device.account, device: Some(device.id) });
+    tracing::info!(device.id = %device.id, "device signed out");
+    Ok(())
+}

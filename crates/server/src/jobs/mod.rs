@@ -39,6 +39,11 @@ pub fn all() -> Vec<Job> {
             every: HOURLY,
             run: |app| Box::pin(async move { crate::mail::delivery::sweep(&app).await }),
         },
+        Job {
+            name: "link-requests",
+            every: Duration::from_secs(60),
+            run: |app| Box::pin(async move { crate::linking::sweep(&app).await }),
+        },
     ]
 }
 

@@ -5,6 +5,7 @@ use crate::accounts;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::auth::SignedIn;
+use crate::auth::throttle::{Scope, address_key};
 use bramble_model::account::Deed;
 use bramble_model::auth_key::LOST_ANSWER;
 use bramble_model::link_request::{INTERVAL, LIFETIME, MAX_OPEN, MAX_OPEN_PER_ADDRESS, UserCode};
@@ -240,13 +241,20 @@ async fn find_open(
     code: &str,
 ) -> Result<LinkRequest, LinkingError> {
     let now = app.clock.now();
-    if !app.linking.may_try(by.user, address, now) {
-        tracing::warn!(user.id = %by.user, "too many user codes were tried");
-        return Err(LinkingError::TooManyTries);
+    let (person, place) = (by.user.to_string(), address_key(address));
+    let tries = [(Scope::CodeAccount, &person), (Scope::CodeAddress, &place)];
+    for (scope, key) in tries {
+        if app.throttle.attempt(now, scope, key).is_err() {
+            tracing::warn!(user.id = %by.user, "too many user codes were tried");
+            return Err(LinkingError::TooManyTries);
+        }
     }
     let code = UserCode::parse(code).ok_or(LinkingError::UnknownCode)?;
     let found = app.store.open_link_request(&code, now).await?.ok_or(LinkingError::UnknownCode)?;
-    app.linking.was_right(by.user, address);
+    // Only wrong codes count. One right code does not excuse the wrong ones before it.
+    for (scope, key) in tries {
+        app.throttle.take_back(scope, key);
+    }
     Ok(found)
 }
 

@@ -1,11 +1,11 @@
 //! The auth key of a personal account, on its Settings tab.
 
-use super::keys::{self, MadeKey};
 use super::LinkingError;
+use super::keys::{self, MadeKey};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
-use crate::devices::pages::{command_origin, failed, frame};
+use crate::devices::pages::{failed, frame, server_url};
 use crate::web;
 use crate::web::layout::Frame;
 use crate::web::times::Moment;
@@ -14,7 +14,7 @@ use axum::Router;
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use bramble_model::auth_key::{State as KeyState, TtlDays};
 use bramble_model::{Timestamp, phrases};
 use bramble_wire::{AccountId, AuthKeyId, DeviceId};
@@ -25,9 +25,9 @@ const EXPIRY_CHOICES: [i64; 5] = [1, 7, 30, 60, 90];
 
 pub(super) fn routes() -> Router<Ctx> {
     Router::new()
+        .route("/settings", get(list))
         .route("/settings/auth-keys", get(list).post(create))
         .route("/settings/auth-keys/{id}/delete", get(confirm).post(delete))
-        .route("/settings/auth-key", post(create))
 }
 
 #[derive(Template)]
@@ -131,9 +131,9 @@ async fn page(
         choices: EXPIRY_CHOICES,
         made: made.map(|made| Made {
             command: format!(
-                "rpi-connect signin --auth-key={}{}",
+                "rpi-connect signin --auth-key={} --server {}",
                 made.secret.expose(),
-                command_origin(app)
+                server_url(app)
             ),
             secret: made.secret.expose().to_owned(),
             expires: Moment::new(made.expires_at, now),
@@ -182,7 +182,7 @@ async fn delete(Fresh(who): Fresh, State(app): State<Ctx>, Path(id): Path<String
         keys::delete_auth_key(&app, &who, account, id).await
     };
     match deleted.await {
-        Ok(()) => Redirect::to("/settings/auth-keys").into_response(),
+        Ok(()) => Redirect::to("/settings").into_response(),
         Err(error) => failed(&app, &who, error.into()),
     }
 }

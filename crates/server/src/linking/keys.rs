@@ -71,8 +71,12 @@ async fn make(
     }
     let secret = Secret::generate(SecretKind::PersonalAuthKey, &*app.random);
     let now = app.clock.now();
-    let made =
-        MadeKey { id: app.random.id(), secret, description: description.clone(), expires_at: now + ttl.duration() };
+    let made = MadeKey {
+        id: app.random.id(),
+        secret,
+        description: description.clone(),
+        expires_at: now + ttl.duration(),
+    };
     let tx = app.store.begin().await?;
     if !tx.lock_account(account).await? {
         return Err(LinkingError::NotFound);

@@ -7,8 +7,8 @@
 pub mod code;
 pub mod device_api;
 pub mod exchange;
-pub mod keys;
 pub mod key_pages;
+pub mod keys;
 mod memory;
 pub mod verify_pages;
 

@@ -1,7 +1,7 @@
 //! `/verify`: a person types the code that a device shows, sees which device asks, and decides.
 
-use super::code::{self, Waiting};
 use super::LinkingError;
+use super::code::{self, Waiting};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
@@ -10,20 +10,18 @@ use crate::front_door::ClientAddress;
 use crate::web;
 use crate::web::layout::Frame;
 use askama::Template;
+use axum::Router;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use axum::Router;
 use bramble_model::link_request::UserCode;
 use bramble_wire::{AccountId, DeviceId};
 use serde::Deserialize;
 use std::net::IpAddr;
 
 pub(super) fn routes() -> Router<Ctx> {
-    Router::new()
-        .route("/verify", get(ask))
-        .route("/verify/{code}", get(show).post(decide))
+    Router::new().route("/verify", get(ask)).route("/verify/{code}", get(show).post(decide))
 }
 
 #[derive(Template)]
@@ -42,7 +40,7 @@ struct Approve {
     serial_number: String,
     model: String,
     address: String,
-    name: String,
+    typed_name: String,
     error: String,
     accounts: Vec<AccountChoice>,
     same_serial: Vec<Replaceable>,
@@ -79,15 +77,19 @@ async fn ask(who: SignedIn, State(app): State<Ctx>, Query(typed): Query<Typed>) 
         // The code is looked up on its own page, which the device's link leads to as well.
         Some(code) => Redirect::to(&format!("/verify/{code}")).into_response(),
         None => {
-            let text = "A code has eight letters and digits, for example TKD8-F392. Check what the device shows.";
+            let text =
+                "A code has eight letters and digits, for example TKD8-F392. Check what the device shows.";
             enter(&app, &who, &code, text, StatusCode::UNPROCESSABLE_ENTITY)
         }
     }
 }
 
 fn enter(app: &App, who: &SignedIn, code: &str, error: &str, status: StatusCode) -> Response {
-    let page =
-        EnterCode { frame: frame(app, who, ""), code: code.chars().take(32).collect(), error: error.to_owned() };
+    let page = EnterCode {
+        frame: frame(app, who, ""),
+        code: code.chars().take(32).collect(),
+        error: error.to_owned(),
+    };
     web::page(status, &page)
 }
 
@@ -103,12 +105,7 @@ async fn show(
     }
 }
 
-async fn waiting(
-    app: &App,
-    who: &SignedIn,
-    address: IpAddr,
-    code: &str,
-) -> Result<Waiting, LinkingError> {
+async fn waiting(app: &App, who: &SignedIn, address: IpAddr, code: &str) -> Result<Waiting, LinkingError> {
     let account = accounts::personal_account(app, who.user).await?.ok_or(LinkingError::NotFound)?;
     code::look_up(app, who, address, code, account).await
 }
@@ -135,7 +132,7 @@ fn approval(
         serial_number: request.serial_number.clone(),
         model: request.model.clone(),
         address: request.address.clone(),
-        name: typed.map_or(suggested, |typed| typed.name.clone()),
+        typed_name: typed.map_or(suggested, |typed| typed.name.clone()),
         error: error.to_owned(),
         accounts: vec![AccountChoice { id: waiting.account, name: "Personal".to_owned(), selected: true }],
         chosen: typed.map_or_else(
@@ -183,9 +180,7 @@ async fn decide(
         return refused(&app, &who, &code, LinkingError::NotFound);
     };
     match code::approve(&app, &who, address, &code, account, &decision.name, replace).await {
-        Ok(device) => {
-            web::page(StatusCode::OK, &Done { frame: frame(&app, &who, ""), device: Some(device) })
-        }
+        Ok(device) => web::page(StatusCode::OK, &Done { frame: frame(&app, &who, ""), device: Some(device) }),
         Err(LinkingError::Invalid(why)) => match waiting(&app, &who, address, &code).await {
             Ok(waiting) => {
                 approval(&app, &who, &waiting, Some(&decision), &why, StatusCode::UNPROCESSABLE_ENTITY)

@@ -1,0 +1,416 @@
+//! The Devices tab, a device's page and its settings.
+
+use super::rows::{DeviceRow, Presence, rows};
+use super::{DeviceError, PAGE};
+use crate::accounts;
+use crate::app::{App, Ctx};
+use crate::auth::{Fresh, SignedIn};
+use crate::error::ApiFailure;
+use crate::sessions;
+use crate::web;
+use crate::web::layout::{Frame, Tab};
+use crate::web::times::Moment;
+use askama::Template;
+use axum::Router;
+use axum::extract::{Form, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use bramble_model::account::Deed;
+use bramble_store::devices::Device;
+use bramble_wire::signalling::Path as Route;
+use bramble_wire::{AccountId, DeviceId, SessionId};
+use serde::Deserialize;
+
+/// Most rows that one request for fragments may name.
+const MAX_ROWS: usize = 100;
+
+pub(super) fn routes() -> Router<Ctx> {
+    Router::new()
+        .route("/", get(home))
+        .route("/devices", get(list))
+        .route("/devices/rows", get(fragments))
+        .route("/devices/new", get(how_to_link))
+        .route("/devices/{id}", get(show))
+        .route("/devices/{id}/panel", get(panel))
+        .route("/devices/{id}/settings", get(settings).post(rename))
+        .route("/devices/{id}/delete", get(confirm_delete).post(delete))
+        .route("/devices/{id}/sign-out", get(confirm_sign_out).post(sign_out))
+        .route("/devices/{id}/sessions/{session}/end", post(end_session))
+        .route("/devices/{id}/shell", get(shell))
+}
+
+#[derive(Template)]
+#[template(path = "devices/list.html")]
+struct List {
+    frame: Frame,
+    rows: Vec<DeviceRow>,
+    query: String,
+    total: u64,
+    page: u64,
+    pages: u64,
+    base: String,
+    command: String,
+}
+
+#[derive(Template)]
+#[template(path = "devices/rows.html")]
+struct Rows {
+    rows: Vec<DeviceRow>,
+}
+
+#[derive(Template)]
+#[template(path = "devices/new.html")]
+struct HowToLink {
+    frame: Frame,
+    command: String,
+}
+
+#[derive(Template)]
+#[template(path = "devices/show.html")]
+struct Show {
+    frame: Frame,
+    device: Device,
+    row: DeviceRow,
+    linked: Moment,
+    sessions: Vec<SessionRow>,
+    may_manage: bool,
+}
+
+#[derive(Template)]
+#[template(path = "devices/panel.html")]
+struct Panel {
+    device: Device,
+    row: DeviceRow,
+    linked: Moment,
+    sessions: Vec<SessionRow>,
+    may_manage: bool,
+}
+
+struct SessionRow {
+    id: SessionId,
+    kind: &'static str,
+    who: String,
+    since: Moment,
+    path: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "devices/settings.html")]
+struct Settings {
+    frame: Frame,
+    id: DeviceId,
+    current_name: String,
+    typed_name: String,
+    error: String,
+    signed_out: bool,
+}
+
+#[derive(Template)]
+#[template(path = "devices/confirm.html")]
+struct Confirm {
+    frame: Frame,
+    id: DeviceId,
+    name: String,
+    deed: &'static str,
+    error: String,
+}
+
+impl Confirm {
+    fn deletes(&self) -> bool {
+        self.deed == "delete"
+    }
+}
+
+#[derive(Template)]
+#[template(path = "devices/failed.html")]
+struct Failed {
+    frame: Frame,
+    title: &'static str,
+    text: &'static str,
+}
+
+/// The frame of the personal account's pages.
+pub(crate) fn frame(app: &App, who: &SignedIn, current: &str) -> Frame {
+    let _ = app;
+    Frame::signed_in(&who.name, &who.email)
+        .tabs(vec![Tab::new("Devices", "/devices"), Tab::new("Settings", "/settings")])
+        .current(current)
+}
+
+/// This server's address, as commands name it.
+pub(crate) fn server_url(app: &App) -> &str {
+    app.config.public_url.as_str().trim_end_matches('/')
+}
+
+/// A page that says what went wrong. An id of somebody else's reads as one that does not exist.
+pub(crate) fn failed(app: &App, who: &SignedIn, failure: ApiFailure) -> Response {
+    let status = failure.status();
+    let (title, text) = match status {
+        StatusCode::NOT_FOUND => (
+            "There is no such page",
+            "What you look for was removed, or belongs to an account that you are not in.",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("The server cannot reach its database", "Nothing was changed. Wait a moment, then try again.")
+        }
+        _ => ("That did not work", "Go back, check what you entered, and try again."),
+    };
+    let mut response = web::page(status, &Failed { frame: frame(app, who, ""), title, text });
+    if let Some(after) = failure.into_response().headers().get("retry-after") {
+        response.headers_mut().insert("retry-after", after.clone());
+    }
+    response
+}
+
+fn unwell(app: &App, who: &SignedIn, error: impl Into<DeviceError>) -> Response {
+    failed(app, who, error.into().into())
+}
+
+async fn home() -> Redirect {
+    Redirect::to("/devices")
+}
+
+#[derive(Deserialize)]
+struct Search {
+    #[serde(default)]
+    query: String,
+    #[serde(default)]
+    page: String,
+}
+
+async fn personal(app: &App, who: &SignedIn) -> Result<AccountId, DeviceError> {
+    accounts::personal_account(app, who.user).await?.ok_or(DeviceError::NotFound)
+}
+
+async fn list(who: SignedIn, State(app): State<Ctx>, Query(search): Query<Search>) -> Response {
+    let page = search.page.parse().unwrap_or(1).max(1);
+    // Longer than any name: nothing that somebody typed is lost.
+    let query: String = search.query.chars().take(1000).collect();
+    let found = async {
+        let account = personal(&app, &who).await?;
+        let (devices, total) = super::search(&app, &who, account, &query, page).await?;
+        Ok::<_, DeviceError>((account, rows(&app, devices).await?, total))
+    };
+    let (account, rows, total) = match found.await {
+        Ok(found) => found,
+        Err(error) => return unwell(&app, &who, error),
+    };
+    let encoded: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+    let page = List {
+        frame: frame(&app, &who, "Devices").live(account),
+        rows,
+        query,
+        total,
+        page,
+        pages: total.div_ceil(PAGE).max(1),
+        base: format!("/devices?query={encoded}&page="),
+        command: command(&app),
+    };
+    web::page(StatusCode::OK, &page)
+}
+
+fn command(app: &App) -> String {
+    format!("rpi-connect signin --server {}", server_url(app))
+}
+
+async fn how_to_link(who: SignedIn, State(app): State<Ctx>) -> Response {
+    let page = HowToLink { frame: frame(&app, &who, "Devices"), command: command(&app) };
+    web::page(StatusCode::OK, &page)
+}
+
+#[derive(Deserialize)]
+struct Ids {
+    #[serde(default)]
+    ids: String,
+}
+
+async fn fragments(who: SignedIn, State(app): State<Ctx>, Query(Ids { ids }): Query<Ids>) -> Response {
+    let ids: Vec<DeviceId> = ids.split(',').take(MAX_ROWS).filter_map(|id| id.trim().parse().ok()).collect();
+    let found = async {
+        let account = personal(&app, &who).await?;
+        Ok::<_, DeviceError>(rows(&app, app.store.devices_by_id(account, &ids).await?).await?)
+    };
+    match found.await {
+        Ok(rows) => web::fragment(&Rows { rows }),
+        Err(error) => ApiFailure::from(error).into_response(),
+    }
+}
+
+fn parse(id: &str) -> Result<DeviceId, DeviceError> {
+    id.parse().map_err(|_| DeviceError::NotFound)
+}
+
+async fn look(app: &App, who: &SignedIn, id: &str) -> Result<Panel, DeviceError> {
+    let (device, standing) = super::find(app, who, parse(id)?).await?;
+    let now = app.clock.now();
+    let live = sessions::live_of_device(app, device.id).await?;
+    let row = rows(app, vec![device.clone()]).await?.pop().ok_or(DeviceError::NotFound)?;
+    let session = |(session, name): (bramble_store::sessions::Session, String)| SessionRow {
+        id: session.id,
+        kind: sessions::kind_words(session.kind),
+        who: name,
+        since: Moment::new(session.opened_at, now),
+        path: match session.path {
+            Some(Route::Direct) => "Direct",
+            Some(Route::Relayed) => "Relayed",
+            None => "Connecting",
+        },
+    };
+    Ok(Panel {
+        linked: Moment::new(device.linked_at, now),
+        sessions: live.into_iter().map(session).collect(),
+        may_manage: standing.may(Deed::ManageDevices),
+        device,
+        row,
+    })
+}
+
+async fn show(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+    match look(&app, &who, &id).await {
+        Ok(Panel { device, row, linked, sessions, may_manage }) => {
+            let frame = frame(&app, &who, "Devices").live(device.account);
+            web::page(StatusCode::OK, &Show { frame, device, row, linked, sessions, may_manage })
+        }
+        Err(error) => unwell(&app, &who, error),
+    }
+}
+
+async fn panel(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+    match look(&app, &who, &id).await {
+        Ok(panel) => web::fragment(&panel),
+        Err(error) => ApiFailure::from(error).into_response(),
+    }
+}
+
+async fn settings(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+    let found = async { super::manageable(&app, &who, parse(&id)?).await };
+    match found.await {
+        Ok(device) => settings_page(&app, &who, device, None, ""),
+        Err(error) => unwell(&app, &who, error),
+    }
+}
+
+fn settings_page(app: &App, who: &SignedIn, device: Device, typed: Option<String>, error: &str) -> Response {
+    let status = if error.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = Settings {
+        frame: frame(app, who, "Devices"),
+        id: device.id,
+        typed_name: typed.unwrap_or_else(|| device.name.clone()),
+        current_name: device.name,
+        error: error.to_owned(),
+        signed_out: device.token.is_none(),
+    };
+    web::page(status, &page)
+}
+
+#[derive(Deserialize)]
+struct NewName {
+    #[serde(default)]
+    name: String,
+}
+
+async fn rename(
+    who: SignedIn,
+    State(app): State<Ctx>,
+    Path(id): Path<String>,
+    Form(NewName { name }): Form<NewName>,
+) -> Response {
+    let renamed = async {
+        let id = parse(&id)?;
+        super::rename(&app, &who, id, &name).await
+    };
+    match renamed.await {
+        Ok(()) => Redirect::to(&format!("/devices/{id}")).into_response(),
+        Err(DeviceError::Invalid(why)) => {
+            let found = async { super::manageable(&app, &who, parse(&id)?).await };
+            match found.await {
+                Ok(device) => settings_page(&app, &who, device, Some(name), &why),
+                Err(error) => unwell(&app, &who, error),
+            }
+        }
+        Err(error) => unwell(&app, &who, error),
+    }
+}
+
+async fn confirm_delete(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+    confirm(&app, &who, &id, "delete", "").await
+}
+
+async fn confirm_sign_out(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+    confirm(&app, &who, &id, "sign-out", "").await
+}
+
+async fn confirm(app: &App, who: &SignedIn, id: &str, deed: &'static str, error: &str) -> Response {
+    let found = async { super::manageable(app, who, parse(id)?).await };
+    let status = if error.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    match found.await {
+        Ok(Device { id, name, .. }) => {
+            let frame = frame(app, who, "Devices");
+            web::page(status, &Confirm { frame, id, name, deed, error: error.to_owned() })
+        }
+        Err(error) => unwell(app, who, error),
+    }
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(default)]
+    confirm: String,
+}
+
+async fn delete(
+    Fresh(who): Fresh,
+    State(app): State<Ctx>,
+    Path(id): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Response {
+    let deleted = async {
+        let device = super::manageable(&app, &who, parse(&id)?).await?;
+        if typed.confirm.trim() != device.name {
+            return Ok(false);
+        }
+        super::delete(&app, &who, device.id).await.map(|()| true)
+    };
+    match deleted.await {
+        Ok(true) => Redirect::to("/devices").into_response(),
+        Ok(false) => {
+            confirm(&app, &who, &id, "delete", "That is not the name of this device. Type it exactly.").await
+        }
+        Err(error) => unwell(&app, &who, error),
+    }
+}
+
+async fn sign_out(Fresh(who): Fresh, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+    let done = async { super::sign_out(&app, &who, parse(&id)?).await };
+    match done.await {
+        Ok(()) => Redirect::to(&format!("/devices/{id}")).into_response(),
+        Err(error) => unwell(&app, &who, error),
+    }
+}
+
+async fn end_session(
+    who: SignedIn,
+    State(app): State<Ctx>,
+    Path((id, session)): Path<(String, String)>,
+) -> Response {
+    let ended = async {
+        let device = super::manageable(&app, &who, parse(&id)?).await?;
+        let session = session.parse().map_err(|_| DeviceError::NotFound)?;
+        // One that ended by itself meanwhile is what was asked for.
+        sessions::end_by_administrator(&app, &who, &device, session).await?;
+        Ok::<_, DeviceError>(device.id)
+    };
+    match ended.await {
+        Ok(id) => Redirect::to(&format!("/devices/{id}")).into_response(),
+        Err(error) => unwell(&app, &who, error),
+    }
+}
+
+async fn shell(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+    let found = async { super::find(&app, &who, parse(&id)?).await };
+    match found.await {
+        Ok((device, _)) => web::session_window::shell(device.id, &device.name),
+        Err(error) => unwell(&app, &who, error),
+    }
+}

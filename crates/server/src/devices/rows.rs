@@ -1,0 +1,125 @@
+//! What the list and the device page show of a device.
+
+use crate::app::App;
+use crate::web::times::Moment;
+use bramble_model::Timestamp;
+use bramble_store::StoreError;
+use bramble_store::devices::Device;
+use bramble_wire::DeviceId;
+use bramble_wire::device_api::Capability;
+use bramble_wire::signalling::SessionKind;
+use time::Duration;
+
+/// How long "linked again" and "duplicate device" are shown.
+const NOTICE: Duration = Duration::hours(24);
+
+/// Whether a device is there.
+#[derive(Debug)]
+pub enum Presence {
+    /// It has a stream.
+    Online,
+    /// It had one then.
+    Seen(Moment),
+    /// It never had one.
+    Never,
+}
+
+/// One badge.
+#[derive(Debug)]
+pub struct Badge {
+    /// Its words.
+    pub label: &'static str,
+    /// `allowed`, `disallowed`, `unavailable`.
+    pub state: &'static str,
+    /// Live sessions.
+    pub count: u64,
+}
+
+/// A device as its row shows it.
+#[derive(Debug)]
+pub struct DeviceRow {
+    /// Id.
+    pub id: DeviceId,
+    /// Name.
+    pub name: String,
+    /// Serial number.
+    pub serial_number: String,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// What it allows.
+    pub badges: Vec<Badge>,
+    /// Why no shell can be opened now, or nothing.
+    pub no_shell: &'static str,
+    /// Signed out: it has no token.
+    pub signed_out: bool,
+    /// Linked again within the past day.
+    pub relinked: Option<Moment>,
+    /// Two clients used its token within the past day.
+    pub duplicate: Option<Moment>,
+}
+
+impl DeviceRow {
+    /// Whether it has a stream.
+    pub fn online(&self) -> bool {
+        matches!(self.presence, Presence::Online)
+    }
+
+    /// Whether "Connect via" has anything to offer.
+    pub fn connectable(&self) -> bool {
+        self.no_shell.is_empty()
+    }
+}
+
+/// Makes rows, with one look at the sessions of all of them.
+pub async fn rows(app: &App, devices: Vec<Device>) -> Result<Vec<DeviceRow>, StoreError> {
+    let ids: Vec<_> = devices.iter().map(|device| device.id).collect();
+    let counts = app.store.count_live_sessions(&ids).await?;
+    let now = app.clock.now();
+    let row = |device: Device| {
+        let count = |kind| counts.iter().find(|(id, k, _)| *id == device.id && *k == kind).map_or(0, |c| c.2);
+        row(app, now, &device, count(SessionKind::Shell), count(SessionKind::Vnc))
+    };
+    Ok(devices.into_iter().map(row).collect())
+}
+
+fn row(app: &App, now: Timestamp, device: &Device, shells: u64, screens: u64) -> DeviceRow {
+    let online = device.token.is_some() && app.link.is_online(device.id);
+    let presence = match device.last_seen_at {
+        _ if online => Presence::Online,
+        Some(at) => Presence::Seen(Moment::new(at, now)),
+        None => Presence::Never,
+    };
+    let badge =
+        |label, capability: Option<Capability>, count| Badge { label, state: state(capability), count };
+    let can = device.capabilities;
+    let recent = |at: Option<Timestamp>| at.filter(|at| now < *at + NOTICE).map(|at| Moment::new(at, now));
+    DeviceRow {
+        id: device.id,
+        name: device.name.clone(),
+        serial_number: device.serial_number.clone(),
+        presence,
+        badges: vec![
+            badge("Screen sharing", can.vnc, screens),
+            badge("Remote shell", can.shell, shells),
+            badge("Remote update", can.ota, 0),
+        ],
+        no_shell: match can.shell {
+            _ if device.token.is_none() => "The device is signed out",
+            _ if !online => "The device is offline",
+            Some(Capability::Enabled) => "",
+            Some(Capability::Available) => "Switched off on the device",
+            _ => "Not available on this device",
+        },
+        signed_out: device.token.is_none(),
+        relinked: recent(device.relinked_at),
+        duplicate: recent(device.duplicate_seen_at),
+    }
+}
+
+fn state(capability: Option<Capability>) -> &'static str {
+    match capability {
+        Some(Capability::Enabled) => "allowed",
+        Some(Capability::Available) => "disallowed",
+        _ => "unavailable",
+    }
+}
