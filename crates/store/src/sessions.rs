@@ -70,8 +70,8 @@ pub enum Which {
     Kind(DeviceId, SessionKind),
     /// All of this person.
     User(UserId),
-    /// All that this browser opened.
-    WebSession(WebSessionId),
+    /// All of this person whose browser is no longer signed in.
+    SignedOut(UserId),
     /// This one.
     One(SessionId),
     /// All opened before this moment.
@@ -89,7 +89,7 @@ impl Which {
             Self::Device(id) => live.add(Column::DeviceId.eq(id.0)),
             Self::Kind(id, kind) => live.add(Column::DeviceId.eq(id.0)).add(Column::Kind.eq(kind.as_str())),
             Self::User(id) => live.add(Column::UserId.eq(id.0)),
-            Self::WebSession(id) => live.add(Column::WebSessionId.eq(id.0)),
+            Self::SignedOut(id) => live.add(Column::UserId.eq(id.0)).add(Column::WebSessionId.is_null()),
             Self::One(id) => live.add(Column::Id.eq(id.0)),
             Self::OpenedBefore(at) => live.add(Column::OpenedAt.lt(to_micros(at))),
             Self::WaitingSince(at) => {

@@ -9,12 +9,16 @@ use crate::auth::SignedIn;
 use crate::auth::password::Password;
 use crate::auth::throttle::{Scope, address_key};
 use crate::mail;
+use crate::sessions;
 use bramble_model::{Secret, SecretKind, text};
 use bramble_store::StoreError;
 use bramble_store::mail_links::{NewMailLink, Purpose};
 use std::net::IpAddr;
 use time::Duration;
 use tokio::time::Instant;
+
+/// Why remote sessions end with the password that they were opened under.
+const PASSWORD_CHANGED: &str = "Your password was changed.";
 
 /// How long the link that sets a new password works.
 pub const RESET_LIFETIME: Duration = Duration::hours(1);
@@ -86,6 +90,7 @@ pub async fn reset_password(app: &App, token: &Secret, password: &Password) -> R
     mail::queue(app, &tx, mail::password_changed(app, &user.email)).await?;
     tx.commit().await?;
     app.outbox.wake();
+    sessions::end_for_user(app, id, PASSWORD_CHANGED).await?;
     app.throttle.succeeded(Scope::SignInAccount, &user.email_folded);
     tracing::info!(user.id = %id, "a forgotten password was replaced");
     Ok(())
@@ -107,6 +112,7 @@ pub async fn change_password(app: &App, caller: &SignedIn, password: &Password) 
     mail::queue(app, &tx, mail::password_changed(app, &caller.email)).await?;
     tx.commit().await?;
     app.outbox.wake();
+    sessions::end_for_user(app, caller.user, PASSWORD_CHANGED).await?;
     tracing::info!(user.id = %caller.user, "a person changed their password");
     Ok(())
 }

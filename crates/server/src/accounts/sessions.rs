@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::auth::cookies::{KNOWN_BROWSER_LIFETIME, SESSION_IDLE};
+use crate::sessions;
 use bramble_store::StoreError;
 use bramble_wire::WebSessionId;
 use time::Duration;
@@ -20,6 +21,7 @@ pub async fn end_session(app: &App, caller: &SignedIn, id: WebSessionId) -> Resu
     let tx = app.store.begin().await?;
     let ended = tx.delete_web_session(caller.user, id).await?;
     tx.commit().await?;
+    sessions::end_signed_out(app, caller.user).await?;
     Ok(ended)
 }
 
@@ -28,6 +30,7 @@ pub async fn end_other_sessions(app: &App, caller: &SignedIn) -> Result<u64, Sto
     let tx = app.store.begin().await?;
     let ended = tx.delete_web_sessions(caller.user, Some(caller.session)).await?;
     tx.commit().await?;
+    sessions::end_signed_out(app, caller.user).await?;
     Ok(ended)
 }
 
@@ -36,6 +39,7 @@ pub async fn end_all_sessions(app: &App, caller: &SignedIn) -> Result<u64, Store
     let tx = app.store.begin().await?;
     let ended = tx.delete_web_sessions(caller.user, None).await?;
     tx.commit().await?;
+    sessions::end_signed_out(app, caller.user).await?;
     Ok(ended)
 }
 

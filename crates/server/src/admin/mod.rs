@@ -11,7 +11,10 @@ pub mod socket;
 use crate::accounts::{self, NewUser};
 use crate::app::App;
 use crate::auth::password::Password;
+use crate::linking::keys::{self, MadeKey};
 use crate::mail;
+use bramble_model::auth_key::TtlDays;
+use bramble_model::text;
 use bramble_store::StoreError;
 use bramble_wire::MailId;
 use serde::{Deserialize, Serialize};
@@ -124,10 +127,41 @@ async fn user_create(app: &App, new: NewUser) -> Response {
     }
 }
 
-#[expect(clippy::unused_async, reason = "the linking slice moves in here")]
 async fn auth_key_create(app: &App, email: &str, description: &str, ttl_days: Option<u16>) -> Response {
-    let _ = (app, email, description, ttl_days);
-    Response::refused("Keys are not there yet.")
+    match try_auth_key_create(app, email, description, ttl_days).await {
+        Ok(made) => {
+            let command = format!(
+                "rpi-connect signin --auth-key={} --server {}",
+                made.secret.expose(),
+                app.config.origin()
+            );
+            let text = format!("{}\n\nIt links one device, with:\n  {command}", made.secret.expose());
+            let json = json!({
+                "id": made.id,
+                "description": made.description,
+                "secret": made.secret.expose(),
+                "expires_at": made.expires_at.unix_timestamp(),
+                "command": command,
+            });
+            Response::done(text, json)
+        }
+        Err(text) => Response::refused(text),
+    }
+}
+
+async fn try_auth_key_create(
+    app: &App,
+    email: &str,
+    description: &str,
+    ttl_days: Option<u16>,
+) -> Result<MadeKey, String> {
+    let folded = text::email(email).ok_or("That is not an email address.")?;
+    let person = app.store.user_by_email(&folded).await.map_err(|error| error.to_string())?;
+    let person = person.ok_or_else(|| format!("Nobody here has the address {email}."))?;
+    let ttl = ttl_days.map_or(Ok(TtlDays::ONE), |days| TtlDays::new(days.into()))?;
+    keys::create_auth_key_as_operator(app, person.id, description, ttl)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 fn mail_list(mails: &[mail::Listed]) -> Response {

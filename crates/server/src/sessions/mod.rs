@@ -35,13 +35,15 @@ use bramble_wire::events::Command;
 use bramble_wire::signalling::{
     Answer, BrowserEvent, Description, IceCandidate, MAX_SDP, OpenSession, SessionKind, SessionOpened,
 };
-use bramble_wire::{DeviceId, SessionId, UserId, WebSessionId};
+use bramble_wire::{DeviceId, SessionId, UserId};
 use time::Duration;
 
 /// Why sessions end when a device switches their kind off.
 pub const SWITCHED_OFF: &str = "Remote access was switched off on the device.";
 /// Why a session ends when an administrator ends it.
 const ENDED_BY_ADMINISTRATOR: &str = "The session was ended from the device's page.";
+/// Why a session ends with the sign-in of its browser.
+const SIGNED_OUT: &str = "You are no longer signed in where you opened this session.";
 /// Why a session ends when its browser says so.
 const CLOSED: &str = "The session was closed in the browser.";
 
@@ -267,10 +269,10 @@ pub async fn end_for_user(app: &App, user: UserId, reason: &str) -> Result<(), S
     end(app, Which::User(user), reason, false).await
 }
 
-/// Ends every session that a browser opened. To be called before its sign-in is removed; afterwards
-/// nothing tells them any more ([`sweep`] finds them half a minute later).
-pub async fn end_for_web_session(app: &App, browser: WebSessionId, reason: &str) -> Result<(), StoreError> {
-    end(app, Which::WebSession(browser), reason, false).await
+/// Ends the sessions of a person whose browser is no longer signed in. To be called after sign-ins were
+/// removed.
+pub async fn end_signed_out(app: &App, user: UserId) -> Result<(), StoreError> {
+    end(app, Which::SignedOut(user), SIGNED_OUT, false).await
 }
 
 /// Ends every session to a device, in the transaction of what causes it. [`tell_ended`] after the

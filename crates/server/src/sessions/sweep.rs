@@ -1,7 +1,7 @@
 //! What time does to sessions.
 
 use super::signalling::ANSWER_TIME;
-use super::{UNATTENDED, end};
+use super::{SIGNED_OUT, UNATTENDED, end};
 use crate::app::{App, Ctx};
 use bramble_store::StoreError;
 use bramble_store::sessions::Which;
@@ -54,7 +54,7 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
     quick(app).await?;
     let now = app.clock.now();
     end(app, Which::WaitingSince(now - CONNECT_TIME), "The session did not begin in time.", true).await?;
-    end(app, Which::Orphaned, "You are no longer signed in where you opened this session.", false).await?;
+    end(app, Which::Orphaned, SIGNED_OUT, false).await?;
     for (session, _) in app.store.live_sessions(Which::OpenedBefore(now - UNATTENDED)).await? {
         let device = app.store.device(session.account, session.device).await?;
         let seen = device.and_then(|d| d.last_seen_at).unwrap_or(session.opened_at);
