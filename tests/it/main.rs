@@ -9,5 +9,7 @@
 //! runs alone.
 
 mod documents;
+mod faults;
+mod fleet;
 mod hygiene;
 mod walls;

@@ -1,0 +1,205 @@
+// Measures sessions in a real browser: the real page for what a person waits for, and a bare data
+// channel in the same browser for what the path itself can do.
+//
+//   node bench/session.mjs '{"url": …, "email": …, "password": …, "agent": PID, "rounds": 5}'
+//
+// Prints one JSON object.
+import { chromium } from "@playwright/test";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+const { url, email, password, agent, rounds = 5, megabytes = 256 } = JSON.parse(process.argv[2]);
+const ticks = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
+
+/** Milliseconds of CPU that a process has used. */
+function cpu(pid) {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticks;
+}
+
+function resident(pid) {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
+}
+
+/** Runs in the page: a session without a terminal, which takes everything at once. */
+async function bare({ device, relay, keystrokes, megabytes }) {
+  const post = async (path, body) => {
+    const answer = await fetch(path, {
+      method: "POST",
+      headers: { accept: "application/json", "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    return answer.status === 204 ? undefined : answer.json().catch(() => undefined);
+  };
+  const opened = await post("/sessions", { device_id: device, kind: "shell" });
+  const fits = (address) =>
+    relay === "tcp" ? address.startsWith("turn:") && address.includes("transport=tcp") : address.startsWith("turn:") && !address.includes("transport=tcp");
+  const iceServers = relay
+    ? opened.ice_servers.map((server) => ({ ...server, urls: [server.urls].flat().filter(fits) })).filter((server) => server.urls.length > 0)
+    : opened.ice_servers;
+  const peer = new RTCPeerConnection({ iceServers, iceTransportPolicy: relay ? "relay" : "all", bundlePolicy: "max-bundle" });
+  const control = peer.createDataChannel("control", { ordered: true });
+  const shell = peer.createDataChannel("shell", { ordered: true });
+  shell.binaryType = "arraybuffer";
+  let failed;
+  const failure = new Promise((_, reject) => (failed = reject));
+  failure.catch(() => undefined);
+  const source = new EventSource(`/sessions/${opened.id}/events`);
+  const early = [];
+  source.addEventListener("answer", async (event) => {
+    await peer.setRemoteDescription({ type: "answer", sdp: JSON.parse(event.data).sdp });
+    for (const candidate of early.splice(0)) await peer.addIceCandidate(candidate);
+  });
+  source.addEventListener("candidate", (event) => {
+    const { candidate } = JSON.parse(event.data);
+    if (!candidate.candidate) return;
+    if (peer.remoteDescription) void peer.addIceCandidate(candidate);
+    else early.push(candidate);
+  });
+  for (const name of ["end", "error"]) source.addEventListener(name, (event) => event.data && failed(new Error(event.data)));
+  let offered;
+  const offering = new Promise((resolve) => (offered = resolve));
+  peer.onicecandidate = async ({ candidate }) => {
+    await offering;
+    await post(`/sessions/${opened.id}/candidates`, { candidate: candidate?.toJSON() ?? { candidate: "" } });
+  };
+  await peer.setLocalDescription();
+  await post(`/sessions/${opened.id}/offer`, { sdp: peer.localDescription.sdp });
+  offered();
+  await Promise.race([new Promise((resolve) => (shell.onopen = resolve)), failure]);
+
+  let beat = 0;
+  const beating = setInterval(() => control.readyState === "open" && control.send(JSON.stringify({ type: "ping", seq: (beat += 1) })), 5000);
+  const decoder = new TextDecoder();
+  const encoder = new TextEncoder();
+  let heard = () => undefined;
+  let owed = 0;
+  shell.onmessage = ({ data }) => {
+    if (typeof data === "string") return;
+    owed += data.byteLength;
+    if (owed >= 256 * 1024) {
+      shell.send(JSON.stringify({ type: "credit", bytes: owed }));
+      owed = 0;
+    }
+    heard(data);
+  };
+  const until = (found) =>
+    Promise.race([
+      new Promise((resolve) => {
+        let tail = "";
+        heard = (data) => {
+          tail = (tail + decoder.decode(data.byteLength > 4096 ? data.slice(data.byteLength - 4096) : data)).slice(-8192);
+          if (found(tail)) resolve();
+        };
+      }),
+      failure,
+    ]);
+  const type = (text) => shell.send(encoder.encode(text));
+  shell.send(JSON.stringify({ type: "start", cols: 80, rows: 24 }));
+  let ready = until((tail) => tail.includes("ready-42"));
+  type("PS1=; stty -opost; echo ready-$((6*7))\n");
+  await ready;
+
+  // Every byte comes back from the terminal itself: nothing else runs.
+  const echoes = [];
+  ready = until((tail) => tail.includes("go-42"));
+  type("echo go-$((6*7)); cat >/dev/null\n");
+  await ready;
+  for (let i = 0; i < keystrokes; i += 1) {
+    const echo = new Promise((resolve) => (heard = resolve));
+    const sent = performance.now();
+    type("a");
+    await Promise.race([echo, failure]);
+    echoes.push(performance.now() - sent);
+  }
+  ready = until((tail) => tail.includes("back-42"));
+  type("\u0003");
+  type("echo back-$((6*7))\n");
+  await ready;
+
+  let bulk;
+  if (megabytes > 0) {
+    const wanted = megabytes * 1024 * 1024;
+    let got = 0;
+    let began = 0;
+    // The typed line comes back too; it is nothing beside the rest.
+    const all = new Promise((resolve) => {
+      heard = (data) => {
+        began ||= performance.now();
+        got += data.byteLength;
+        if (got >= wanted) resolve();
+      };
+    });
+    type(`head -c ${wanted + 4096} /dev/zero | tr '\\0' x\n`);
+    await Promise.race([all, failure]);
+    bulk = megabytes / ((performance.now() - began) / 1000);
+  }
+  const stats = [...(await peer.getStats()).values()];
+  const pair = stats.find((one) => one.type === "candidate-pair" && one.nominated && one.state === "succeeded");
+  const local = stats.find((one) => one.id === pair?.localCandidateId);
+  clearInterval(beating);
+  control.send(JSON.stringify({ type: "bye", reason: "measured" }));
+  await new Promise((resolve) => {
+    shell.onclose = resolve;
+    setTimeout(resolve, 2000);
+  });
+  source.close();
+  peer.close();
+  return { echoes, bulk, path: local?.candidateType, protocol: local?.relayProtocol ?? local?.protocol };
+}
+
+const browser = await chromium.launch({
+  executablePath: process.env.BRAMBLE_CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+const context = await browser.newContext({ baseURL: url, ignoreHTTPSErrors: true });
+const page = await context.newPage();
+await page.goto("/sign-in");
+await page.getByLabel("Email address").fill(email);
+await page.getByLabel("Password").fill(password);
+await page.getByRole("button", { name: "Sign in" }).click();
+await page.waitForURL("**/devices");
+// The only device there is.
+const device = (await page.locator("tr[id^=device-]").getAttribute("id")).replace("device-", "");
+
+const result = { agentIdleKb: resident(agent), clickToPromptMs: [], pageBulk: [] };
+
+// The real page: from the click on the link to the first output of the shell.
+for (let round = 0; round < rounds; round += 1) {
+  const opening = context.waitForEvent("page");
+  await page.evaluate((path) => {
+    const link = document.createElement("a");
+    Object.assign(link, { href: path, target: "_blank" });
+    document.body.append(link);
+    link.click();
+  }, `/devices/${device}/shell`);
+  const shell = await opening;
+  const taken = await shell.waitForFunction(() => performance.getEntriesByName("bramble:click-to-prompt")[0]?.duration, undefined, { timeout: 30_000 });
+  result.clickToPromptMs.push(await taken.jsonValue());
+  if (round === 0) result.agentSessionKb = resident(agent);
+  if (round === 1) {
+    // What a person sees: all of it drawn by the terminal.
+    await shell.keyboard.type("seq 1 400000; echo drawn-$((6*7))");
+    const began = performance.now();
+    await shell.keyboard.press("Enter");
+    await shell.waitForFunction(() => document.querySelector(".xterm-rows")?.textContent?.includes("drawn-42"), undefined, { timeout: 60_000, polling: 20 });
+    // 400,000 numbers with their ends of line.
+    result.pageBulk.push((6 * 400_000 + 400_000 * 2 - 111_105) / 1048576 / ((performance.now() - began) / 1000));
+  }
+  await shell.close({ runBeforeUnload: false });
+}
+
+for (const [name, relay] of [["direct", undefined], ["relayed", "udp"], ["relayedTcp", "tcp"]]) {
+  const runs = [];
+  for (let round = 0; round < (name === "relayedTcp" ? 1 : 3); round += 1) {
+    const before = cpu(agent);
+    const run = await page.evaluate(bare, { device, relay, keystrokes: round === 0 ? 500 : 5, megabytes: name === "direct" ? megabytes : megabytes / 4 });
+    const size = name === "direct" ? megabytes : megabytes / 4;
+    runs.push({ ...run, cpuPerMb: (cpu(agent) - before) / size });
+  }
+  result[name] = runs;
+}
+await browser.close();
+console.log(JSON.stringify(result));

@@ -1,0 +1,77 @@
+//! What a device costs that only waits.
+
+use crate::report::{Row, Target, mb};
+use bramble_testkit::{Dialer, Fleet, TestServer, eventually, resident_kb};
+use std::time::{Duration, Instant};
+
+/// Sizes of the fleet. The second is near what 20,000 open files allow.
+const SIZES: [usize; 2] = [5_000, 19_500];
+/// Within which all must have a stream.
+const LIMIT: Duration = Duration::from_mins(5);
+
+/// Memory for each idle TLS device, what stays after they left, and how long a fleet takes to come back.
+pub async fn measure() -> Vec<Row> {
+    let mut server = TestServer::builder().tls().start().await;
+    let person = server.person("Ada").await;
+    server.stop().await;
+    let fleet = Fleet::insert(&server, &person, SIZES[1]).await;
+    let dialer = Dialer::new(&server);
+    let mut rows = Vec::new();
+    for size in SIZES {
+        server.start_again().await;
+        // Everything that is made at the first use is made.
+        let (first, _) = fleet.connect(&dialer, 50, LIMIT).await;
+        drop(first);
+        let empty = settled(&server).await;
+        let (streams, _) = fleet.connect(&dialer, size, LIMIT).await;
+        let full = settled(&server).await;
+        #[expect(clippy::cast_precision_loss, reason = "memory in KiB is far below 2^52")]
+        let each = (full.saturating_sub(empty)) as f64 / size as f64;
+        rows.push(Row::new(
+            format!("server, per idle TLS device, {size} online"),
+            each,
+            "KB",
+            Target::AtMost(12.0),
+        ));
+        if size == SIZES[0] {
+            drop(streams);
+            rows.push(reconnect(&mut server, &fleet, &dialer, size).await);
+        } else {
+            drop(streams);
+            let left = settled(&server).await;
+            rows.push(Row::new(
+                format!("server, RSS after {size} left (empty: {} MB)", empty / 1024),
+                mb(left),
+                "MB",
+                Target::None,
+            ));
+        }
+        server.stop().await;
+    }
+    rows
+}
+
+async fn reconnect(server: &mut TestServer, fleet: &Fleet, dialer: &Dialer, size: usize) -> Row {
+    server.kill().await;
+    let began = Instant::now();
+    server.start_again().await;
+    let (streams, refusals) = fleet.connect(dialer, size, LIMIT).await;
+    let took = began.elapsed().as_secs_f64();
+    let errors = refusals.iter().filter(|status| **status >= 500 && **status != 503).count();
+    assert_eq!(errors, 0, "answers that were 5xx and not 503");
+    drop(streams);
+    Row::new(format!("{size} devices back after the server was killed"), took, "s", Target::AtMost(60.0))
+}
+
+/// Resident memory once it has stopped changing.
+async fn settled(server: &TestServer) -> u64 {
+    let mut last = 0;
+    let mut same = 0;
+    eventually("memory settles", Duration::from_mins(1), async || {
+        let now = resident_kb(server.pid()).expect("the server runs");
+        same = if now.abs_diff(last) <= 64 { same + 1 } else { 0 };
+        last = now;
+        (same >= 100).then_some(now)
+    })
+    .await
+}

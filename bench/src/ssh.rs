@@ -1,0 +1,129 @@
+//! The same through OpenSSH, with a server of its own on loopback and keys that live as long as the run.
+
+use crate::report::{median, p99};
+use bramble_testkit::{Running, eventually, free_port};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::Command,
+};
+
+/// Keystrokes in a run.
+const KEYSTROKES: usize = 500;
+/// Bytes of the bulk run.
+const BULK: usize = 256 * 1024 * 1024;
+
+/// What ssh reached.
+pub struct Measured {
+    pub echo_p50: f64,
+    pub echo_p99: f64,
+    pub bulk: f64,
+}
+
+/// Measures it.
+pub async fn measure() -> Measured {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    for key in ["host", "user"] {
+        let status =
+            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &at(key)]).status().await;
+        assert!(status.expect("ssh-keygen runs").success());
+    }
+    std::fs::copy(at("user.pub"), at("authorized")).expect("copied");
+    let port = free_port().to_string();
+    // Where Debian's sshd separates its privileges.
+    let _ = std::fs::create_dir_all("/run/sshd");
+    let mut command = Command::new("/usr/sbin/sshd");
+    command.args(["-D", "-e", "-f", "/dev/null", "-p", &port, "-h", &at("host")]);
+    for option in [
+        "ListenAddress=127.0.0.1".to_owned(),
+        format!("AuthorizedKeysFile={}", at("authorized")),
+        "StrictModes=no".to_owned(),
+        "UsePAM=no".to_owned(),
+        "PermitRootLogin=prohibit-password".to_owned(),
+        "PidFile=none".to_owned(),
+        "PrintMotd=no".to_owned(),
+    ] {
+        command.args(["-o", &option]);
+    }
+    let _server = Running::start(&mut command, &folder.path().join("sshd.log"));
+    eventually("sshd answers", Duration::from_secs(10), async || {
+        tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.ok()
+    })
+    .await;
+
+    let mut terminal = Terminal::open(folder.path(), &port);
+    terminal.run("PS1=; stty -opost; echo ready-$((6*7))\n", "ready-42").await;
+    terminal.run("echo go-$((6*7)); cat >/dev/null\n", "go-42").await;
+    let mut echoes = Vec::new();
+    for _ in 0..KEYSTROKES {
+        let sent = Instant::now();
+        terminal.pty.write_all(b"a").await.expect("typed");
+        let mut byte = [0; 64];
+        let _ = terminal.pty.read(&mut byte).await.expect("the echo");
+        echoes.push(sent.elapsed().as_secs_f64() * 1000.0);
+    }
+    terminal.run("\u{3}echo back-$((6*7))\n", "back-42").await;
+
+    let mut rates = Vec::new();
+    for _ in 0..3 {
+        let line = format!("head -c {} /dev/zero | tr '\\0' x\n", BULK + 4096);
+        terminal.pty.write_all(line.as_bytes()).await.expect("typed");
+        let mut buffer = vec![0; 64 * 1024];
+        let mut got = 0;
+        let mut began = None;
+        while got < BULK {
+            got += terminal.pty.read(&mut buffer).await.expect("output");
+            began.get_or_insert_with(Instant::now);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a number of bytes far below 2^52")]
+        let megabytes = BULK as f64 / 1_048_576.0;
+        rates.push(megabytes / began.expect("it began").elapsed().as_secs_f64());
+        terminal.run("echo next-$((6*7))\n", "next-42").await;
+    }
+    Measured { echo_p50: median(echoes.clone()), echo_p99: p99(echoes), bulk: median(rates) }
+}
+
+struct Terminal {
+    pty: pty_process::Pty,
+    _child: tokio::process::Child,
+}
+
+impl Terminal {
+    fn open(folder: &Path, port: &str) -> Self {
+        let (pty, pts) = pty_process::open().expect("a terminal");
+        pty.resize(pty_process::Size::new(24, 80)).expect("a size");
+        let child = pty_process::Command::new("ssh")
+            .args(["-tt", "-F", "/dev/null", "-p", port, "-i"])
+            .arg(folder.join("user"))
+            .args([
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+                "-o",
+                "LogLevel=ERROR",
+            ])
+            .args(["127.0.0.1", "bash", "--norc"])
+            .kill_on_drop(true)
+            .spawn(pts)
+            .expect("ssh runs");
+        Self { pty, _child: child }
+    }
+
+    /// Types a line and waits for a word of its output.
+    async fn run(&mut self, line: &str, word: &str) {
+        self.pty.write_all(line.as_bytes()).await.expect("typed");
+        let mut seen = String::new();
+        let mut buffer = [0; 4096];
+        while !seen.contains(word) {
+            let length = self.pty.read(&mut buffer).await.expect("output");
+            seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
+            let keep = seen.len().saturating_sub(8192);
+            seen = seen.chars().skip(keep).collect();
+        }
+    }
+}

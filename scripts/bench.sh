@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Builds release programs, measures them and records the table in bench/results.
+#
+#   scripts/bench.sh [start] [idle] [session]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/install-deps.sh build test bench
+scripts/npm.sh
+cargo build --release -p bramble-server -p bramble-agent -p bramble-bench
+target=${CARGO_TARGET_DIR:-$PWD/target}
+
+run=("$target/release/bramble-bench" "$@")
+export BRAMBLE_BIN_DIR="$target/release"
+if unshare --net true 2>/dev/null || unshare --net --map-root-user true 2>/dev/null; then
+    exec scripts/netns.sh "${run[@]}"
+fi
+exec "${run[@]}"
