@@ -41,7 +41,7 @@ test("a browser that was left signed in is signed out from another", async ({ pa
   const left = await anotherBrowser(browser, server);
   await signIn(left, person);
   await signIn(page, person);
-  await page.goto("/account");
+  await page.goto("/settings/account");
   const rows = page.getByRole("row").filter({ has: page.getByRole("button", { name: "Sign out" }) });
   await expect(rows).toHaveCount(2);
   await rows.filter({ hasNotText: "This browser" }).getByRole("button", { name: "Sign out" }).click();

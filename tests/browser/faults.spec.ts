@@ -39,7 +39,7 @@ test("the agent is killed: no shell is left, the window says so, and reconnects"
     }
   };
   await expect.poll(() => shells.filter(alive), { message: "no orphan shell" }).toEqual([]);
-  await expect(shell.state).toHaveAttribute("data-state", /interrupted|reconnecting|ended|error/, { timeout: 30_000 });
+  await expect(shell.state).toHaveAttribute("data-state", /reconnecting|ended|error/, { timeout: 30_000 });
   await expect(shell.state).toHaveAttribute("data-state", /ended|error/, { timeout: 45_000 });
 
   await device.startAgain();

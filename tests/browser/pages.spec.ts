@@ -76,7 +76,7 @@ test("pages of somebody signed in", async ({ page, server, person }, info) => {
   await show("devices-empty", "/devices");
   await show("device-new", "/devices/new");
   await show("settings", "/settings");
-  await show("account", "/account");
+  await show("account", "/settings/account");
   await show("verify", "/verify");
 
   const waiting = await Device.start(server);
@@ -94,9 +94,10 @@ test("pages of somebody signed in", async ({ page, server, person }, info) => {
   const href = (await row(page).getByRole("link").first().getAttribute("href")) ?? "";
   await show("device-settings", `${href}/settings`);
   await show("device-delete", `${href}/delete`);
-  await show("key-new", "/settings/auth-keys");
+  await show("device-sign-out", `${href}/sign-out`);
+  await show("key-new", "/settings");
   await page.getByLabel("Description").fill("kiosk");
-  await page.getByRole("button", { name: /create/i }).click();
+  await page.getByRole("button", { name: "Create auth key" }).click();
   await look(page, "key-shown-once", artefacts);
 
   await page.setViewportSize({ width: 1280, height: 800 });

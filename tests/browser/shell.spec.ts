@@ -48,7 +48,7 @@ test("a flood is stopped by Ctrl+C at once", async ({ page, device }) => {
   const memory = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${device.pid}/status`, "utf8"))?.[1]);
   const early = memory();
   // Some hundred thousand lines later:
-  const received = async () => Number((await shell.page.locator("#detail-received").textContent())?.replace(/[^\d.]/g, ""));
+  const received = async () => Number(/([\d.]+) MB/.exec((await shell.page.locator("#detail-received").textContent()) ?? "")?.[1] ?? 0);
   await expect.poll(received, { timeout: 20_000 }).toBeGreaterThan(5);
   expect(memory()).toBeLessThan(early + 8_192);
   const pressed = Date.now();
@@ -76,12 +76,12 @@ test("`shell off` on the device ends running shells", async ({ page, device }) =
 test("deleting the device ends its shell and signs it out", async ({ page, device }) => {
   const shell = await Shell.choose(page, row(page));
   await row(page).getByRole("link").first().click();
-  await page.getByRole("link", { name: "Settings" }).last().click();
-  await page.getByRole("link", { name: /delete/i }).click();
+  const name = await page.getByRole("heading", { level: 1 }).innerText();
+  await page.getByRole("main").getByRole("link", { name: "Settings" }).click();
+  await page.getByRole("link", { name: "Delete device" }).click();
   const dialog = page.getByRole("dialog");
-  const name = dialog.getByRole("textbox");
-  if (await name.count()) await name.fill((await dialog.locator("strong").first().innerText()).trim());
-  await dialog.getByRole("button", { name: /delete/i }).click();
+  await dialog.getByRole("textbox").fill(name);
+  await dialog.getByRole("button", { name: "Delete device" }).click();
   await shell.ended(/./);
   await expect.poll(async () => (await device.connect("status")).stdout).toContain("Signed in: no");
 });

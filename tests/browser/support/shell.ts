@@ -68,7 +68,7 @@ export class Shell {
 
   /** Whether the connection is direct or relayed, and by which protocol, from the details. */
   async path(): Promise<{ path: string; protocol: string }> {
-    await expect(this.page.locator("#detail-path")).not.toHaveText("not yet known");
+    await expect(this.state).toHaveAttribute("data-path", /direct|relayed/);
     const read = async (id: string) => (await this.page.locator(id).textContent())?.trim() ?? "";
     return { path: await read("#detail-path"), protocol: await read("#detail-protocol") };
   }
