@@ -6,6 +6,8 @@ import {
   Credit,
   CREDIT_STEP,
   ending,
+  INITIAL_CREDIT,
+  LEAST_CREDIT,
   MAX_MESSAGE,
   messages,
   readControl,
@@ -45,11 +47,27 @@ test("a long paste is cut into messages and loses nothing", () => {
 test("credit is granted in steps and none is lost", () => {
   const granted: number[] = [];
   const credit = new Credit((bytes) => granted.push(bytes));
-  credit.add(CREDIT_STEP - 1);
+  credit.add(CREDIT_STEP - 1, 1);
   assert.deepEqual(granted, []);
-  credit.add(10);
-  credit.add(CREDIT_STEP);
+  credit.add(10, 50);
+  credit.add(CREDIT_STEP, 1);
   assert.deepEqual(granted, [CREDIT_STEP + 9, CREDIT_STEP]);
+});
+
+test("a slow page keeps less under way, a quick one all of it again", () => {
+  // A device that sends whenever it may, and how much of it is under way.
+  let allowed = INITIAL_CREDIT;
+  const credit = new Credit((bytes) => (allowed += bytes));
+  const draw = (waited: number): void => {
+    const bytes = Math.min(MAX_MESSAGE, allowed);
+    assert.ok(bytes > 0, "it never stands still");
+    allowed -= bytes;
+    credit.add(bytes, waited);
+  };
+  for (let at = 0; at < 500; at += 1) draw(200);
+  assert.ok(allowed <= LEAST_CREDIT, `${allowed} bytes under way`);
+  for (let at = 0; at < 500; at += 1) draw(5);
+  assert.ok(allowed > INITIAL_CREDIT - CREDIT_STEP && allowed <= INITIAL_CREDIT, `${allowed} bytes under way`);
 });
 
 test("ends are told in words", () => {

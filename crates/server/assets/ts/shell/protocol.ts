@@ -2,9 +2,17 @@
 
 /** Largest binary message, in bytes. */
 export const MAX_MESSAGE = 16 * 1024;
-/** Drawn bytes that are granted in one message: small beside the megabyte that the device starts with,
- *  large beside a message's cost. */
+/** Bytes that the device may send before the first grant. */
+export const INITIAL_CREDIT = 1024 * 1024;
+/** Fewest bytes under way: enough to keep a slow page busy between two grants. */
+export const LEAST_CREDIT = 128 * 1024;
+/** Drawn bytes that are granted in one message at most: small beside the window, large beside a
+ *  message's cost. */
 export const CREDIT_STEP = 128 * 1024;
+/** Milliseconds from arrival to drawing beyond which less is kept under way, so that Ctrl+C does not wait
+ *  behind what is already here; and below which more is. */
+const SLOW = 80;
+const QUICK = 40;
 /** Milliseconds between two heartbeats. */
 export const HEARTBEAT = 5_000;
 
@@ -82,16 +90,31 @@ export function binaryBytes(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(text, (character) => character.charCodeAt(0) & 0xff);
 }
 
-/** Counts what the terminal has drawn and says when to grant it. */
+/**
+ * Counts what the terminal has drawn and says when to grant it. Where the page is the slow part (lines of a
+ * few bytes), it keeps part of the credit back until drawing is quick again; where the network is, drawing is
+ * quick and all of it stays under way.
+ */
 export class Credit {
   private drawn = 0;
+  private window = INITIAL_CREDIT;
 
   constructor(private readonly grant: (bytes: number) => void) {}
 
-  /** The terminal has drawn so many bytes more. */
-  add(bytes: number): void {
-    this.drawn += bytes;
-    if (this.drawn < CREDIT_STEP) return;
+  /** The terminal has drawn so many bytes more, so many milliseconds after they came. */
+  add(bytes: number, waited: number): void {
+    if (waited > SLOW) {
+      const back = Math.min(bytes, this.window - LEAST_CREDIT);
+      this.window -= back;
+      this.drawn += bytes - back;
+    } else if (waited < QUICK) {
+      const more = Math.min(bytes, INITIAL_CREDIT - this.window);
+      this.window += more;
+      this.drawn += bytes + more;
+    } else {
+      this.drawn += bytes;
+    }
+    if (this.drawn < Math.min(CREDIT_STEP, this.window / 4)) return;
     this.grant(this.drawn);
     this.drawn = 0;
   }

@@ -206,7 +206,8 @@ export class Session {
     this.heard();
     if (data instanceof ArrayBuffer) {
       const bytes = new Uint8Array(data);
-      this.events.output(bytes, () => this.credit.add(bytes.length));
+      const came = this.heardAt;
+      this.events.output(bytes, () => this.credit.add(bytes.length, performance.now() - came));
       return;
     }
     const message = readShell(String(data));
