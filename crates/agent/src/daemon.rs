@@ -10,7 +10,7 @@ use crate::{
     },
     local_api::server::LocalSocket,
     platform::{Platform, SerialError},
-    state::{FolderError, StateFolder},
+    state::{FolderError, Settings, StateFolder},
 };
 use bramble_model::{OsRandom, SharedRandom};
 use clap::Parser;
@@ -144,13 +144,17 @@ pub async fn run(
 fn load(options: Options) -> Result<Shared, DaemonError> {
     let Options { folder, platform, starter, timing, random, .. } = options;
     let serial = platform.serial_number(&folder, &*random)?;
-    let settings = folder.settings().unwrap_or_else(|error| {
-        tracing::error!(%error, "the settings cannot be read; nothing is allowed until they are mended");
-        crate::state::Settings { shell: false }
-    });
+    let (settings, problem) = match folder.settings() {
+        Ok(settings) => (settings, None),
+        Err(error) => {
+            tracing::error!(%error, "the settings cannot be read; nothing is allowed until they are mended");
+            (Settings { shell: false }, Some(format!("{error}; mend it with rpi-connect shell on or off")))
+        }
+    };
     let stored = folder.token();
     let sessions = Sessions::new(starter, Arc::clone(&random), timing.report);
     let shared = Shared::new(folder, platform, serial, settings, timing, random, sessions);
+    shared.set_problem(problem);
     match stored {
         Ok(None) => {}
         Ok(Some(token)) if token.serial_number == shared.serial_number => match shared.credential_of(token) {

@@ -25,8 +25,7 @@ pub(super) fn run(place: &Place, arguments: &SignInArguments) -> Result<ExitCode
         // The daemon may have been started without it.
         None => std::env::var(SERVER_VARIABLE).ok().filter(|server| !server.is_empty()),
     };
-    // Only what a person named makes an existing sign-in a conflict, so what the environment has is
-    // checked here and left to the daemon where it agrees.
+    // Before anything is sent: a typing error needs no daemon to be found.
     if let Some(server) = &server {
         ServerUrl::parse(server).map_err(Failure::new)?;
     }

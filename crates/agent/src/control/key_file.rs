@@ -91,7 +91,7 @@ pub async fn run(shared: Arc<Shared>, watch: KeyWatch, mut identity: Option<Arc<
             },
         }
         let _one_at_a_time = shared.signing_in.lock().await;
-        let mut outcome = exchange(&shared).await;
+        let mut outcome = exchange(&shared, None).await;
         if let (Outcome::Nothing, Some(own)) = (&outcome, &identity) {
             outcome = identify(&shared, own.as_ref()).await;
         }
@@ -124,12 +124,13 @@ async fn identify(shared: &Shared, identity: &dyn DeviceIdentity) -> Outcome {
     }
 }
 
-/// Exchanges the key if there is one and no sign-in. The caller holds `signing_in`.
-pub async fn exchange(shared: &Shared) -> Outcome {
+/// Exchanges the key if there is one and no sign-in, at `target` or else at the configured server. The
+/// caller holds `signing_in`.
+pub async fn exchange(shared: &Shared, target: Option<Target>) -> Outcome {
     if shared.credential.borrow().is_some() {
         return Outcome::Nothing;
     }
-    let outcome = try_exchange(shared).await;
+    let outcome = try_exchange(shared, target).await;
     match &outcome {
         Outcome::Unusable(why) => {
             tracing::warn!("auth.key cannot be used: {why}");
@@ -144,13 +145,13 @@ pub async fn exchange(shared: &Shared) -> Outcome {
     outcome
 }
 
-async fn try_exchange(shared: &Shared) -> Outcome {
+async fn try_exchange(shared: &Shared, target: Option<Target>) -> Outcome {
     let key = match shared.folder.auth_key() {
         Ok(Some(key)) => key,
         Ok(None) => return Outcome::Nothing,
         Err(error) => return Outcome::Unusable(error.to_string()),
     };
-    let target = match configured_target(shared) {
+    let target = match target.map_or_else(|| configured_target(shared), Ok) {
         Ok(target) => target,
         Err(error) => return Outcome::Unusable(error.to_string()),
     };

@@ -2,7 +2,7 @@
 //! same server do not come back in the same second.
 
 use bramble_model::{Random, SharedRandom};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest `Retry-After` that is believed: a typing error at the server must not silence a device
 /// for a year.
@@ -15,18 +15,21 @@ pub struct Backoff {
     first: Duration,
     longest: Duration,
     attempts: u32,
+    since: Option<Instant>,
 }
 
 impl Backoff {
-    /// The first wait is at most `first`, every later one at most twice the one before, none longer than
-    /// `longest`.
+    /// The first wait is at most `first`; the window doubles with every attempt, but is never wider than
+    /// the trouble is old: after a restart of the server that took three seconds, everybody is back three
+    /// seconds later. None is longer than `longest`.
     pub fn new(random: SharedRandom, first: Duration, longest: Duration) -> Self {
-        Self { random, first, longest, attempts: 0 }
+        Self { random, first, longest, attempts: 0, since: None }
     }
 
     /// All is well again.
     pub fn reset(&mut self) {
         self.attempts = 0;
+        self.since = None;
     }
 
     /// It worked, but not for long: remembers at most this many failures.
@@ -36,8 +39,13 @@ impl Backoff {
 
     /// How long to wait now. What the server asked for is the least.
     pub fn next(&mut self, retry_after: Option<Duration>) -> Duration {
+        let age = self.since.get_or_insert_with(Instant::now).elapsed();
+        self.next_at(age, retry_after)
+    }
+
+    fn next_at(&mut self, age: Duration, retry_after: Option<Duration>) -> Duration {
         let factor = 1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX).max(1);
-        let window = self.first.saturating_mul(factor).min(self.longest);
+        let window = self.first.saturating_mul(factor).min(age.max(self.first)).min(self.longest);
         self.attempts = self.attempts.saturating_add(1).min(31);
         let thousandths = (&*self.random as &dyn Random).below(1000) + 1;
         let jittered = window.mul_f64(f64::from(thousandths) / 1000.0);
@@ -58,14 +66,19 @@ mod tests {
     }
 
     #[test]
-    fn waits_stay_inside_a_window_that_doubles_up_to_two_minutes() {
+    fn waits_double_up_to_two_minutes_and_never_exceed_the_age_of_the_trouble() {
         for seed in 0..50 {
             let mut it = backoff(seed);
-            for attempt in 0..40 {
+            let (mut age, mut longest) = (Duration::ZERO, Duration::ZERO);
+            for attempt in 0..60 {
                 let window = Duration::from_secs(1 << attempt.min(7)).min(LONGEST);
-                let wait = it.next(None);
+                let wait = it.next_at(age, None);
                 assert!(wait > Duration::ZERO && wait <= window, "{attempt}: {wait:?}");
+                assert!(wait <= age.max(Duration::from_secs(1)), "{attempt}: {wait:?}");
+                longest = longest.max(wait);
+                age += wait;
             }
+            assert!(longest > LONGEST / 2, "it grows: {longest:?}");
         }
     }
 

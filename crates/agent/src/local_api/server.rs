@@ -22,6 +22,7 @@ use tokio::{
     sync::{Notify, Semaphore},
     time::timeout,
 };
+use zeroize::Zeroize;
 
 /// Connections at once: a panel, a terminal or two, and room for mistakes.
 const MAX_CONNECTIONS: usize = 16;
@@ -107,6 +108,7 @@ async fn converse(stream: UnixStream, shared: &Shared, stop: &Notify) {
         let _ = say(&mut writer, &Reply::Failed { why: why.to_owned() }).await;
         return;
     };
+    line.zeroize();
     // The rest of the input says one thing: the other side has gone.
     let gone = async { while reader.read_u8().await.is_ok() {} };
     tokio::select! {
@@ -153,28 +155,29 @@ async fn signed_in(
     let failed = |why: String| Reply::Failed { why };
     // Waits for a key file that is being exchanged at this moment.
     let _one_at_a_time = shared.signing_in.lock().await;
-    let named_something = auth_key.is_some() || server.is_some() || ca.is_some();
+    let target = target(shared, server.as_deref(), ca);
     if let Some(current) = shared.credential.borrow().as_ref() {
-        if named_something {
-            let server = &current.stored.server;
+        let here = &current.stored.server;
+        let elsewhere = server.is_some() && target.as_ref().is_ok_and(|target| target.server != *here);
+        if auth_key.is_some() || elsewhere {
             return failed(format!(
-                "this device is already signed in to {server}; run rpi-connect signout first"
+                "this device is already signed in to {here}; run rpi-connect signout first"
             ));
         }
         return done;
     }
-    if !named_something {
-        match key_file::exchange(shared).await {
+    let target = match target {
+        Ok(target) => target,
+        Err(why) => return failed(why),
+    };
+    if auth_key.is_none() {
+        match key_file::exchange(shared, Some(target.clone())).await {
             Outcome::SignedIn => return done,
             Outcome::Unusable(why) => return failed(format!("auth.key cannot be used: {why}")),
             Outcome::Later(why) => return failed(format!("auth.key is not exchanged yet: {why}")),
             Outcome::Nothing => {}
         }
     }
-    let target = match target(shared, server.as_deref(), ca) {
-        Ok(target) => target,
-        Err(why) => return failed(why),
-    };
     let result = match auth_key {
         Some(key) => sign_in::with_key(shared, &target, &key).await,
         None => match sign_in::request_code(shared, &target).await {

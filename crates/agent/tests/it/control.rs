@@ -5,18 +5,24 @@ use super::{
     fake_server::{FakeServer, Prescribed, SOON},
 };
 use bramble_agent::{
+    control::{
+        api::{CallError, OpenApi},
+        sessions::MAX_SESSIONS,
+        sign_in::DeviceIdentity,
+    },
     local_api::{Feature, Reply, Request},
     session::{Input, Output},
     state::SecretText,
 };
 use bramble_wire::{
     SessionId,
+    device_api::Linked,
     events::{Command, ServerEvent},
     signalling::IceCandidate,
 };
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::os::unix::fs::PermissionsExt;
+use std::{future::Future, os::unix::fs::PermissionsExt, pin::Pin};
 
 const KEY: &str = "rpuak_canary";
 
@@ -405,4 +411,91 @@ async fn ending_says_goodbye_for_its_sessions() {
     tokio::time::timeout(SOON, goodbye).await.expect("in time").expect("no panic");
     let state = server.nth(1, Method::POST, &format!("/client/sessions/{id}/state")).await;
     assert_eq!(state.body["state"], "ended");
+}
+
+#[tokio::test]
+async fn the_devices_own_identity_comes_after_the_key_and_only_at_the_start() {
+    let server = FakeServer::start().await;
+    server.accept_key("identity");
+    let machine = Machine::with_server(&server.url);
+    let identity = std::sync::Arc::new(Stamped);
+    let device = machine.start_with(|options| options.identity = Some(identity)).await;
+    device.subscribed().await;
+    let exchange = server.nth(1, Method::POST, "/client/auth-key-exchange").await;
+    assert_eq!(exchange.body["auth_key"], "identity");
+    // Whoever signs out means it.
+    device.ask(Request::SignOut).await;
+    machine.drop_key("rpuak_unknown");
+    device.until("a problem", |status| status.problem.is_some()).await;
+    assert!(!device.status().await.signed_in);
+    device.stop().await;
+}
+
+/// Proves itself by what the fake server takes.
+#[derive(Debug)]
+struct Stamped;
+
+impl DeviceIdentity for Stamped {
+    fn link<'a>(
+        &'a self,
+        api: &'a OpenApi,
+        serial_number: &'a str,
+        hostname: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Result<Linked, CallError>> + Send + 'a>> {
+        Box::pin(
+            async move { api.exchange(&SecretText::new("identity".into()), serial_number, hostname).await },
+        )
+    }
+}
+
+#[tokio::test]
+async fn there_is_an_end_to_sessions_at_once() {
+    let (server, _machine, mut device) = linked().await;
+    let mut running = Vec::new();
+    for n in 0..MAX_SESSIONS as u128 {
+        server.offer(session(n), "shell");
+        server.send(&ServerEvent::Command(Command::Session { id: session(n) }));
+        running.push(device.session().await);
+    }
+    // Announced twice is one.
+    server.send(&ServerEvent::Command(Command::Session { id: session(0) }));
+    let one_more = session(1000);
+    server.offer(one_more, "shell");
+    server.send(&ServerEvent::Command(Command::Session { id: one_more }));
+    let answer = server.nth(1, Method::POST, &format!("/client/sessions/{one_more}/answer")).await;
+    assert!(answer.body["error"].as_str().expect("a refusal").contains("too many"));
+    assert!(device.sessions.try_recv().is_err());
+    drop(running);
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_dies_is_reported_as_ended() {
+    let (server, _machine, mut device) = linked().await;
+    let id = session(1);
+    server.offer(id, "shell");
+    server.send(&ServerEvent::Command(Command::Session { id }));
+    drop(device.session().await);
+    let state = server.nth(1, Method::POST, &format!("/client/sessions/{id}/state")).await;
+    assert_eq!(state.body["state"], "ended");
+    assert!(state.body["reason"].as_str().expect("a reason").contains("failed"));
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_asks_to_wait_is_left_alone() {
+    let (server, _machine, device) = linked().await;
+    let wait = vec![("retry-after", "3600".to_owned())];
+    server.prescribe(
+        "GET /events",
+        vec![Prescribed::Answer(StatusCode::SERVICE_UNAVAILABLE, wait, json!({ "error": "unavailable" }))],
+    );
+    server.hang_up();
+    device.until("a problem", |status| status.problem.as_deref().is_some_and(|p| p.contains("503"))).await;
+    server.heal();
+    // Ten times as long as its own longest wait would be.
+    let early = server.nth_where(3, "events", |seen| seen.path == "/events");
+    let early = tokio::time::timeout(std::time::Duration::from_secs(1), early).await;
+    assert!(early.is_err(), "it came back early");
+    device.stop().await;
 }
