@@ -1,0 +1,267 @@
+//! The peer connection of one session, and the task that drives it.
+//!
+//! One loop: wait for the network, the shell, the server or a deadline; hand it to `str0m`; carry away
+//! what it puts out; refill it from the shell. See `docs/adr/0002-webrtc-stack.md` for why in this order.
+
+mod hear;
+mod phase;
+
+use super::channels::Channels;
+use super::flow::{self, Flow};
+use super::net::{Network, Ready};
+use super::pty::{PtyEvent, Wants};
+use super::shell::{Read, Shell, ShellSettings};
+use super::{Input, Output, Refusal, SessionSettings};
+use bramble_wire::SessionId;
+use bramble_wire::channel::MAX_MESSAGE;
+use bramble_wire::signalling::{Answer, Offer};
+use hear::{relayed_address, words_for};
+use phase::{FAREWELL, Phase};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use str0m::Rtc;
+use str0m::change::SdpOffer;
+use str0m::net::{Protocol, Receive};
+use tokio::sync::mpsc;
+
+/// Bytes the peer connection may hold: the flow's bound and room for messages beside the output.
+const MOST_BUFFERED: usize = flow::MOST + 256 * 1024;
+/// A busy session lets others run after this.
+const TURN: Duration = Duration::from_millis(5);
+/// `str0m` dates what is written by the time it was told last. Written after a silence and dated back to
+/// its beginning, a message would be taken for lost at once, and the path for congested.
+const STALE: Duration = Duration::from_millis(5);
+
+/// Where the session stands.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    id: SessionId,
+    settings: SessionSettings,
+    rtc: Rtc,
+    network: Network,
+    channels: Channels,
+    flow: Flow,
+    shell: Shell,
+    input_allowed: bool,
+    phase: Phase,
+    outbox: VecDeque<Output>,
+    candidates_heard: usize,
+    candidates_told: usize,
+    mid: Option<String>,
+    started: Instant,
+    last_heard: Instant,
+    without_server_since: Option<Instant>,
+    /// When `str0m` wants to be called next.
+    timeout: Instant,
+    /// When it was told the time last.
+    fed: Instant,
+    chunk: Box<[u8]>,
+}
+
+impl Peer {
+    pub(crate) fn accept(
+        id: SessionId,
+        offer: &Offer,
+        shell: ShellSettings,
+        settings: &SessionSettings,
+    ) -> Result<Self, Refusal> {
+        let now = Instant::now();
+        let sdp = SdpOffer::from_sdp_string(&offer.sdp).map_err(|_| Refusal::BadOffer)?;
+        if !offer.sdp.lines().any(|line| line.starts_with("m=application")) {
+            return Err(Refusal::BadOffer);
+        }
+        let mut rtc = Rtc::builder().clear_codecs().set_sctp_max_buffered_amount(MOST_BUFFERED).build(now);
+        let mut network = Network::open(settings, &offer.ice_servers)?;
+        for candidate in network.host_candidates() {
+            rtc.add_local_candidate(candidate);
+        }
+        let answer = rtc.sdp_api().accept_offer(sdp).map_err(|_| Refusal::BadOffer)?;
+        let answer = answer.to_sdp_string();
+        let mid = answer.lines().find_map(|line| line.strip_prefix("a=mid:")).map(str::to_owned);
+        offer.sdp.lines().filter_map(relayed_address).for_each(|it| network.their_relay(it));
+        // Without a first timeout a session with relays only never begins its checks.
+        rtc.handle_input(str0m::Input::Timeout(now)).map_err(|_| Refusal::BadOffer)?;
+        Ok(Self {
+            id,
+            settings: settings.clone(),
+            rtc,
+            network,
+            channels: Channels::default(),
+            flow: Flow::new(now),
+            shell: Shell::Waiting(shell),
+            input_allowed: offer.permissions.input,
+            phase: Phase::Connecting,
+            outbox: VecDeque::from([Output::Answer(Answer::Accepted { sdp: answer })]),
+            candidates_heard: 0,
+            candidates_told: 0,
+            mid,
+            started: now,
+            last_heard: now,
+            without_server_since: None,
+            timeout: now,
+            fed: now,
+            chunk: vec![0; MAX_MESSAGE].into(),
+        })
+    }
+
+    pub(crate) async fn run(
+        mut self: Box<Self>,
+        mut input: mpsc::Receiver<Input>,
+        output: mpsc::Sender<Output>,
+    ) {
+        let mut listening = true;
+        let mut telling = true;
+        let sleep = tokio::time::sleep_until(self.timeout.into());
+        tokio::pin!(sleep);
+        let mut awake_since = Instant::now();
+        loop {
+            let now = Instant::now();
+            self.drive(now);
+            if matches!(self.phase, Phase::Over { .. }) {
+                break;
+            }
+            let deadline = self.deadline().into();
+            if sleep.deadline() != deadline {
+                sleep.as_mut().reset(deadline);
+            }
+            if now - awake_since > TURN {
+                tokio::task::yield_now().await;
+                awake_since = Instant::now();
+            }
+            let reading = self.shell.running().is_none_or(|shell| !shell.lags());
+            let wants = wants(&mut self.shell, &mut self.rtc, &self.channels, &self.flow);
+            let waited = Instant::now();
+            tokio::select! {
+                biased;
+                message = input.recv(), if listening => match message {
+                    Some(message) => self.hear_server(message, Instant::now()),
+                    None => listening = false,
+                },
+                ready = std::future::poll_fn(|cx| self.network.poll_ready(cx, reading)) => self.receive(ready),
+                permit = output.reserve(), if telling && !self.outbox.is_empty() => match permit {
+                    Ok(permit) => self.tell(permit),
+                    Err(_) => telling = false,
+                },
+                event = wait_for_shell(&mut self.shell, wants) => self.hear_shell(event),
+                () = &mut sleep => {}
+            }
+            if waited.elapsed() > TURN / 5 {
+                awake_since = Instant::now();
+            }
+        }
+        self.leave(&output, telling).await;
+    }
+
+    /// Carries everything as far as it goes without waiting.
+    fn drive(&mut self, now: Instant) {
+        let due = now >= self.timeout || now > self.fed + STALE;
+        if due {
+            self.fed = now;
+            if self.rtc.handle_input(str0m::Input::Timeout(now)).is_err() {
+                self.lost();
+            }
+        }
+        self.network.tick(now);
+        while let Some(candidate) = self.network.next_candidate() {
+            self.tell_candidate(candidate);
+        }
+        loop {
+            self.drain(now);
+            // What was acknowledged may be what the phase waited for.
+            let moved = self.look_at_clock(now);
+            let stuck = self.network.is_blocked() || matches!(self.phase, Phase::Over { .. });
+            if stuck || !(moved || self.refill(now)) {
+                break;
+            }
+        }
+        self.network.flush(now);
+    }
+
+    /// Takes what `str0m` puts out until it has no more.
+    fn drain(&mut self, now: Instant) {
+        while !self.network.is_blocked() {
+            match self.rtc.poll_output() {
+                Ok(str0m::Output::Transmit(transmit)) => self.network.transmit(transmit, now),
+                Ok(str0m::Output::Event(event)) => self.hear_peer(event, now),
+                Ok(str0m::Output::Timeout(at)) => {
+                    self.timeout = at;
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(session.id = %self.id, %error, "peer connection failed");
+                    return self.lost();
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, ready: Ready) {
+        let now = Instant::now();
+        self.fed = now;
+        let rtc = &mut self.rtc;
+        let mut failed = false;
+        self.network.handle(ready, now, |source, destination, bytes| {
+            let Ok(contents) = bytes.try_into() else { return };
+            let datagram = Receive { proto: Protocol::Udp, source, destination, contents };
+            failed |= rtc.handle_input(str0m::Input::Receive(now, datagram)).is_err();
+        });
+        // Anybody can send a datagram here; only the peer connection's own state ends it.
+        if failed && !self.rtc.is_alive() {
+            self.lost();
+        }
+    }
+
+    /// Reads output of the shell into its channel, as far as credit and flow allow. `true` if there is
+    /// something to put out.
+    fn refill(&mut self, now: Instant) -> bool {
+        // On the way out the shell is hung up, which is not its own end.
+        let (Phase::Connected, Some(id)) = (&self.phase, self.channels.shell) else { return false };
+        let buffered = self.rtc.channel(id).map_or(0, |mut channel| channel.buffered_amount());
+        self.flow.observe(now, buffered);
+        let mut room = self.flow.room(buffered);
+        let Some(shell) = self.shell.running() else { return false };
+        let mut wrote = false;
+        while room >= MAX_MESSAGE && shell.credit.left() > 0 {
+            let most = MAX_MESSAGE.min(shell.credit.left());
+            let Read::Bytes(bytes) = shell.read(&mut self.chunk[..most]) else { break };
+            let Some(mut channel) = self.rtc.channel(id) else { break };
+            if !matches!(channel.write(true, &self.chunk[..bytes]), Ok(true)) {
+                // Cannot be: the room was asked for. The terminal would miss bytes, so it ends.
+                self.lost();
+                return false;
+            }
+            shell.credit.spend(bytes);
+            self.flow.wrote(now, bytes);
+            room = room.saturating_sub(bytes);
+            wrote = true;
+        }
+        // Out of credit with output left, the end waits for the browser.
+        if shell.credit.left() > 0
+            && room >= MAX_MESSAGE
+            && let Some(ending) = shell.ending(now)
+        {
+            let reason = words_for(&ending);
+            self.say_shell(&ending);
+            self.shell = Shell::Gone;
+            self.phase = Phase::ShellOver { reason, until: now + FAREWELL * 4 };
+            return true;
+        }
+        wrote
+    }
+}
+
+/// What the loop waits for at the shell.
+fn wants(shell: &mut Shell, rtc: &mut Rtc, channels: &Channels, flow: &Flow) -> Option<Wants> {
+    let shell = shell.running()?;
+    let channel = channels.shell.and_then(|id| rtc.channel(id));
+    let buffered = channel.map_or(0, |mut channel| channel.buffered_amount());
+    let output = shell.may_read() && shell.credit.left() > 0 && flow.room(buffered) >= MAX_MESSAGE;
+    Some(Wants { output, room: shell.has_input(), exit: !shell.has_exited() })
+}
+
+async fn wait_for_shell(shell: &mut Shell, wants: Option<Wants>) -> PtyEvent {
+    match (shell.running(), wants) {
+        (Some(shell), Some(wants)) => shell.pty.event(wants).await,
+        _ => std::future::pending().await,
+    }
+}

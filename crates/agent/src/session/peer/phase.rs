@@ -1,0 +1,148 @@
+//! Where a session stands, and how it comes to its end.
+
+use super::super::Output;
+use super::Peer;
+use bramble_wire::channel::Control;
+use bramble_wire::signalling::{ReportedState, StateReport};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// How long the browser has to take note of the goodbye, or of the exit status.
+pub(super) const FAREWELL: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Channels are not open yet.
+    Connecting,
+    Connected,
+    /// The shell is over and the browser is being told.
+    ShellOver {
+        reason: String,
+        until: Instant,
+    },
+    /// Goodbye was said; waits until it is taken note of.
+    Leaving {
+        reason: String,
+        until: Instant,
+    },
+    Over {
+        reason: String,
+    },
+}
+
+impl Peer {
+    /// Moves on to the next phase if it is time to; `true` if it did.
+    pub(super) fn look_at_clock(&mut self, now: Instant) -> bool {
+        let unacknowledged = match self.phase {
+            Phase::ShellOver { .. } => self.unacknowledged(self.channels.shell),
+            Phase::Leaving { .. } => self.unacknowledged(self.channels.control),
+            _ => 0,
+        };
+        let settings = &self.settings;
+        let lonely = self.without_server_since.is_some_and(|since| now >= since + settings.without_server);
+        match &mut self.phase {
+            Phase::Connecting if now >= self.started + settings.connect_timeout => {
+                self.over("The browser could not be reached.");
+            }
+            Phase::Connected if now >= self.last_heard + settings.heartbeat_timeout => {
+                self.over("The browser has not been heard of any more.");
+            }
+            Phase::Connecting | Phase::Connected if lonely => {
+                self.end("The device has lost its server for too long.", now);
+            }
+            Phase::ShellOver { reason, until } if unacknowledged == 0 || now >= *until => {
+                let reason = std::mem::take(reason);
+                self.end(&reason, now);
+            }
+            Phase::Leaving { reason, until } if unacknowledged == 0 || now >= *until => {
+                let reason = std::mem::take(reason);
+                self.phase = Phase::Over { reason };
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    pub(super) fn deadline(&mut self) -> Instant {
+        let settings = &self.settings;
+        let phase = match &self.phase {
+            Phase::Connecting => self.started + settings.connect_timeout,
+            Phase::Connected => self.last_heard + settings.heartbeat_timeout,
+            Phase::ShellOver { until, .. } | Phase::Leaving { until, .. } => *until,
+            Phase::Over { .. } => self.started,
+        };
+        let server = self.without_server_since.map(|since| since + settings.without_server);
+        let shell =
+            self.shell.running().and_then(|shell| shell.drain_deadline().filter(|_| shell.credit.left() > 0));
+        let now = Instant::now();
+        // Once passed it is no reason to wake up again: the end then waits for room, which is an event.
+        let shell = shell.filter(|at| *at > now);
+        let others = [Some(phase), server, shell, self.network.deadline()];
+        others.into_iter().flatten().fold(self.timeout, Instant::min)
+    }
+
+    /// Says goodbye first.
+    pub(super) fn end(&mut self, reason: &str, now: Instant) {
+        match self.phase {
+            Phase::Connecting => self.over(reason),
+            Phase::Connected | Phase::ShellOver { .. } => {
+                if let Some(shell) = self.shell.running() {
+                    shell.pty.hang_up();
+                }
+                self.say_control(&Control::Bye { reason: reason.to_owned() });
+                self.phase = Phase::Leaving { reason: reason.to_owned(), until: now + FAREWELL };
+            }
+            Phase::Leaving { .. } | Phase::Over { .. } => {}
+        }
+    }
+
+    pub(super) fn lost(&mut self) {
+        self.over("The connection to the browser failed.");
+    }
+
+    /// Nobody is left to say goodbye to.
+    pub(super) fn over(&mut self, reason: &str) {
+        match &self.phase {
+            Phase::Over { .. } => {}
+            // What was to be said has been said; the reason stays the first one.
+            Phase::ShellOver { reason: first, .. } | Phase::Leaving { reason: first, .. }
+                if !first.is_empty() =>
+            {
+                self.phase = Phase::Over { reason: first.clone() };
+            }
+            _ => self.phase = Phase::Over { reason: reason.to_owned() },
+        }
+    }
+
+    /// Closes the connection, ends the shell, reports.
+    pub(super) async fn leave(mut self: Box<Self>, output: &mpsc::Sender<Output>, telling: bool) {
+        let now = Instant::now();
+        if let Some(shell) = self.shell.running() {
+            shell.pty.hang_up();
+        }
+        if self.rtc.close().is_ok() {
+            self.drain(now);
+        }
+        self.network.close(now);
+        let Phase::Over { reason } = std::mem::replace(&mut self.phase, Phase::Connecting) else { return };
+        tracing::info!(session.id = %self.id, %reason, "session ended");
+        let report = StateReport { state: ReportedState::Ended, path: None, reason: Some(reason) };
+        self.outbox.push_back(Output::State(report));
+        let grace = self.settings.kill_grace;
+        let Self { outbox, mut shell, .. } = *self;
+        let tell = async {
+            for message in outbox {
+                // Nobody listens: nothing to be done.
+                if !telling || output.send(message).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let reap = async {
+            if let Some(shell) = shell.running() {
+                shell.pty.end(grace).await;
+            }
+        };
+        tokio::join!(tell, reap);
+    }
+}
