@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+use turn_client_proto::stun::types::attribute::XorMappedAddress;
+use turn_client_proto::stun::types::message::{Message, MessageWrite, MessageWriteExt, MessageWriteVec};
 
 const SECRET: &str = "a secret that coturn and the test share";
 
@@ -139,7 +141,34 @@ async fn a_direct_path_is_preferred_and_the_relay_offered_as_well() {
     let mut visit = Visit::begin(settings(), vec![server]).await;
     visit.start().await;
     assert_eq!(visit.connected(), Some(Path::Direct));
-    visit.until("the relayed candidate", |it| it.candidates == 1).await;
+    visit.until("the relayed candidate", |it| it.candidates.len() == 1).await;
+}
+
+/// Behind a network address translation, which loopback is not: answers with an address of the outside.
+async fn answer_from_outside(socket: tokio::net::UdpSocket, outside: SocketAddr) {
+    let mut buffer = [0; 1500];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer).await.expect("a datagram");
+        let request = Message::from_bytes(&buffer[..length]).expect("a STUN message");
+        let mut answer = Message::builder_success(&request, MessageWriteVec::new());
+        let mapped = XorMappedAddress::new(outside, request.transaction_id());
+        answer.add_attribute(&mapped).expect("room");
+        socket.send_to(&answer.finish(), from).await.expect("sent");
+    }
+}
+
+#[tokio::test]
+async fn the_address_that_a_stun_server_sees_is_offered() {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let url = format!("stun:{}", socket.local_addr().expect("an address"));
+    let outside = SocketAddr::from(([198, 51, 100, 7], 4242));
+    let server = tokio::spawn(answer_from_outside(socket, outside));
+    let stun = IceServer { urls: vec![url], username: None, credential: None };
+    let mut visit = Visit::begin(settings(), vec![stun]).await;
+    visit.until("the candidate", |it| !it.candidates.is_empty()).await;
+    let candidate = &visit.candidates[0];
+    assert!(candidate.contains(" 198.51.100.7 4242 typ srflx"), "{candidate}");
+    server.abort();
 }
 
 #[tokio::test]
@@ -157,6 +186,6 @@ async fn a_relay_that_does_not_know_us_or_whose_certificate_is_strange_gives_no_
         let mut visit = Visit::begin(settings, vec![server]).await;
         visit.peer.order(Order::Draw(true));
         assert_eq!(visit.until_ended().await, "The browser could not be reached.");
-        assert_eq!(visit.candidates, 0);
+        assert!(visit.candidates.is_empty());
     }
 }

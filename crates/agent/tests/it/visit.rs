@@ -48,7 +48,7 @@ pub struct Visit {
     pub told: Vec<FromShell>,
     pub control: Vec<Control>,
     pub reports: Vec<StateReport>,
-    pub candidates: usize,
+    pub candidates: Vec<String>,
     pub refused: Option<String>,
     pub open: usize,
     pub closed: bool,
@@ -77,7 +77,7 @@ impl Visit {
             told: Vec::new(),
             control: Vec::new(),
             reports: Vec::new(),
-            candidates: 0,
+            candidates: Vec::new(),
             refused: None,
             open: 0,
             closed: false,
@@ -204,7 +204,7 @@ impl Visit {
             Output::Answer(Answer::Accepted { sdp }) => self.peer.order(Order::Answer(sdp)),
             Output::Answer(Answer::Refused { error }) => self.refused = Some(error),
             Output::Candidate(candidate) => {
-                self.candidates += 1;
+                self.candidates.push(candidate.candidate.clone());
                 self.peer.order(Order::Candidate(candidate.candidate));
             }
             Output::State(report) => self.reports.push(report),

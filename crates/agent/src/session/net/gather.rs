@@ -171,26 +171,29 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// The addresses to offer: all usable ones; those of loopback when there is nothing else.
+/// The addresses to offer.
 pub(crate) fn host_addresses() -> Vec<IpAddr> {
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    if let Ok(interfaces) = nix::ifaddrs::getifaddrs() {
-        for storage in interfaces.filter_map(|interface| interface.address) {
-            let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-            let v6 = storage.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()));
-            if let Some(address) = v4.or(v6)
-                && is_offerable(address)
-                && !addresses.contains(&address)
-            {
-                addresses.push(address);
-            }
+    // Without interfaces there is still loopback.
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    choose(interfaces.filter_map(|interface| {
+        let storage = interface.address?;
+        let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| storage.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    }))
+}
+
+/// All usable ones; those of loopback when there is nothing else.
+fn choose(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut chosen: Vec<IpAddr> = Vec::new();
+    for address in addresses.filter(|address| is_offerable(*address)) {
+        if !chosen.contains(&address) && chosen.len() < MOST_ADDRESSES {
+            chosen.push(address);
         }
     }
-    addresses.truncate(MOST_ADDRESSES);
-    if addresses.is_empty() {
-        addresses = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    if chosen.is_empty() {
+        chosen = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     }
-    addresses
+    chosen
 }
 
 fn is_offerable(address: IpAddr) -> bool {
@@ -233,8 +236,25 @@ mod tests {
         }
     }
 
+    fn chosen(addresses: &[&str]) -> Vec<String> {
+        let addresses = addresses.iter().map(|it| it.parse().expect("an address"));
+        choose(addresses).iter().map(ToString::to_string).collect()
+    }
+
     #[test]
-    fn there_is_always_an_address_to_offer() {
-        assert!(!host_addresses().is_empty());
+    fn loopback_is_offered_only_when_there_is_nothing_else() {
+        assert_eq!(
+            chosen(&["127.0.0.1", "192.0.2.7", "::1", "fe80::1", "2001:db8::7"]),
+            ["192.0.2.7", "2001:db8::7"]
+        );
+        assert_eq!(chosen(&["127.0.0.1", "::1", "fe80::1"]), ["127.0.0.1", "::1"]);
+        assert_eq!(chosen(&[]), ["127.0.0.1", "::1"]);
+    }
+
+    #[test]
+    fn a_machine_full_of_bridges_offers_a_few() {
+        let bridges: Vec<String> = (0..100).map(|it| format!("10.0.{it}.1")).collect();
+        let bridges: Vec<&str> = bridges.iter().map(String::as_str).collect();
+        assert_eq!(chosen(&bridges).len(), MOST_ADDRESSES);
     }
 }

@@ -20,6 +20,8 @@ const MOST_WAITING: usize = 32;
 const MOST_CHANNELS: usize = 8;
 /// Turns of the client per look; it settles within a few.
 const MOST_TURNS: usize = 64;
+/// The least time between two looks that nothing but a timer asked for.
+const PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Relay {
@@ -117,6 +119,8 @@ impl Relay {
                 TurnPollRet::AllocateTcpSocket { .. } | TurnPollRet::TcpClose { .. } => break,
             }
         }
+        // Should it ask for more turns than that, it gets them after a pause.
+        self.next = self.next.map(|next| next.max(now + PAUSE));
         self.leg.flush();
         if self.over || self.leg.is_closed() {
             self.next = None;
