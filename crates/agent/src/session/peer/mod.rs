@@ -1,7 +1,7 @@
 //! The peer connection of one session, and the task that drives it.
 //!
 //! One loop: wait for the network, the shell, the server or a deadline; hand it to `str0m`; carry away
-//! what it puts out; refill it from the shell. See `docs/adr/0002-webrtc-stack.md` for why in this order.
+//! what it puts out; refill it from the shell. See `docs/adr/0005-webrtc-stack.md` for why in this order.
 
 mod hear;
 mod phase;
