@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bramble_relay::credentials::{Credential, Secret, Side, issue};
-use bramble_relay::stun::write_channel_data;
+use bramble_relay::stun::{Builder, Class, method, write_channel_data};
 use bramble_relay::{Config, Limits, Relay};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -27,7 +27,7 @@ mod client;
 
 use client::{Client, Wire};
 
-const SECRET: &str = "a secret for measuring";
+const SECRET: &str = "a-secret-for-measuring";
 const PAYLOAD: usize = 1200;
 const FRAME: usize = PAYLOAD + 4;
 const WINDOW: u64 = 512 * 1024;
@@ -133,7 +133,9 @@ impl Server {
                 "--log-file",
                 "/dev/null",
             ])
-            .args(["--pidfile", "/dev/null", "--userdb", "/dev/null"])
+            .args(["--pidfile", "/dev/null"])
+            .arg("--userdb")
+            .arg(std::env::temp_dir().join("bramble-throughput-coturn.db"))
             .args(["--listening-port", &port.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -141,11 +143,14 @@ impl Server {
             .spawn()?;
         let server = Self { child, udp: address, tcp: address };
         let limit = Instant::now() + Duration::from_secs(10);
-        while std::net::TcpStream::connect(address).is_err() {
+        let binding = Builder::new(Class::Request, method::BINDING, client::transaction()).finish();
+        let probe = std::net::UdpSocket::bind("127.0.0.1:0")?;
+        probe.connect(address)?;
+        probe.set_read_timeout(Some(Duration::from_millis(100)))?;
+        while probe.send(&binding).and_then(|_| probe.recv(&mut [0; 200])).is_err() {
             if Instant::now() > limit {
                 return Err("coturn does not listen".into());
             }
-            std::thread::yield_now();
         }
         Ok(server)
     }

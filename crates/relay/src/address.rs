@@ -1,6 +1,7 @@
 //! Addresses as this server looks at them: what they really are, and which of them a stranger may be sent to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::{PoisonError, RwLock};
 
 use ipnet::IpNet;
 
@@ -71,14 +72,14 @@ pub(crate) fn octets(ip: IpAddr) -> [u8; 16] {
 #[derive(Debug)]
 pub struct PeerFilter {
     allow: Vec<IpNet>,
-    own: Vec<IpAddr>,
+    own: RwLock<Vec<IpAddr>>,
 }
 
 impl PeerFilter {
     /// `allow` is the operator's word and wins; `own` are the server's own addresses.
     pub fn new(allow: Vec<IpNet>, own: impl IntoIterator<Item = IpAddr>) -> Self {
         let own = own.into_iter().filter(|ip| !ip.is_unspecified()).map(true_address).collect();
-        Self { allow, own }
+        Self { allow, own: RwLock::new(own) }
     }
 
     /// Whether a datagram may go to or come from `peer`. Pure and cheap: asked for every datagram.
@@ -87,7 +88,7 @@ impl PeerFilter {
         if peer.port() == 0 {
             return false;
         }
-        self.is_allowed_by_operator(ip) || (is_globally_routable(ip) && !self.own.contains(&ip))
+        self.is_allowed_by_operator(ip) || (is_globally_routable(ip) && !self.is_own(ip))
     }
 
     /// [`Self::allows`], and the kernel does not know the address as one of this machine's. Asked when a permission or
@@ -100,9 +101,18 @@ impl PeerFilter {
         }
     }
 
+    /// Remembers an address as the server's own. Every address that relayed addresses are made of must be: a permission
+    /// for a relayed address is one for all ports of it, and only here the others are refused.
+    pub fn learn_own(&self, ip: IpAddr) {
+        let ip = true_address(ip);
+        if !self.is_own(ip) {
+            self.own.write().unwrap_or_else(PoisonError::into_inner).push(ip);
+        }
+    }
+
     /// Whether the address is known as the server's own.
-    pub fn is_own(&self, ip: IpAddr) -> bool {
-        self.own.contains(&true_address(ip))
+    fn is_own(&self, ip: IpAddr) -> bool {
+        self.own.read().unwrap_or_else(PoisonError::into_inner).contains(&ip)
     }
 
     fn is_allowed_by_operator(&self, ip: IpAddr) -> bool {
@@ -217,6 +227,14 @@ mod tests {
                 && !it.allows(peer("[fd00:2::7]:9"))
                 && !it.allows(peer("10.0.0.1:9"))
         );
+    }
+
+    #[test]
+    fn an_address_can_turn_out_to_be_ours() {
+        let it = filter(&[]);
+        assert!(it.allows(peer("1.1.1.1:9")));
+        it.learn_own("1.1.1.1".parse().expect("an address"));
+        assert!(!it.allows(peer("1.1.1.1:9")) && !it.allows(peer("[64:ff9b::101:101]:9")));
     }
 
     #[test]

@@ -99,8 +99,10 @@ impl Default for Limits {
             streams_per_address: 256,
             // Some 80 ms at 50 Mbit/s: more would be delay without use.
             stream_queue_bytes: 512 * 1024,
-            requests_per_second: 50,
-            request_burst: 200,
+            // An office behind one address makes some twenty requests per session it opens. An answer has at most 88
+            // bytes with its headers, so nobody's line is filled with them.
+            requests_per_second: 200,
+            request_burst: 1000,
             frame_timeout: Duration::from_secs(10),
             unallocated_timeout: Duration::from_mins(1),
             write_timeout: Duration::from_secs(30),

@@ -158,7 +158,7 @@ pub(crate) async fn serve_listener(shared: Arc<Shared>, port: Arc<UdpPort>) {
 fn receive_from_clients(shared: &Arc<Shared>, port: &Arc<UdpPort>) -> bool {
     let now = Instant::now();
     let is_unspecified = port.local().ip().is_unspecified();
-    let received = port.receive(|received, out| {
+    let received = port.receive(&shared.counters.dropped, |received, out| {
         let server_ip = received.arrived_at.filter(|_| is_unspecified);
         let server =
             SocketAddr::new(server_ip.unwrap_or(port.local().ip()).to_canonical(), port.local().port());
@@ -176,8 +176,6 @@ fn receive_from_clients(shared: &Arc<Shared>, port: &Arc<UdpPort>) -> bool {
         for frame in received.datagrams().filter_map(Frame::of_datagram) {
             flow.handle(&origin, &mut allocation, frame);
         }
-        let lost = out.take_lost();
-        count(&shared.counters.dropped, usize::try_from(lost).unwrap_or_default());
     });
     received.is_ok_and(|filled| filled > 0)
 }
@@ -215,7 +213,7 @@ pub(crate) async fn serve_allocation(shared: Arc<Shared>, allocation: Arc<Alloca
 
 fn receive_from_peers(shared: &Arc<Shared>, allocation: &Arc<Allocation>) -> bool {
     let now = Instant::now();
-    let received = allocation.port.receive(|received, out| {
+    let received = allocation.port.receive(&shared.counters.dropped, |received, out| {
         let mut flow = Flow { shared, now, out, may_wait: false };
         for payload in received.datagrams() {
             flow.relay_in(allocation, received.source, payload);

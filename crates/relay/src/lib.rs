@@ -21,7 +21,7 @@ mod config;
 pub mod credentials;
 mod forward;
 pub mod nonce;
-pub mod quota;
+mod quota;
 mod relay;
 mod requests;
 mod shared;

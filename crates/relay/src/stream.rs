@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -126,8 +126,10 @@ impl Connection<'_> {
         let mut splitter = Splitter::default();
         let mut without_allocation_since = Instant::now();
         let mut frame_began = Some(without_allocation_since);
+        let lost = &self.shared.counters.dropped;
         loop {
             let allocation = self.shared.table.of_client(&self.origin.tuple, Instant::now());
+            let mut complete = 0_usize;
             let deadline = self.deadline(allocation.is_some(), without_allocation_since, frame_began);
             let read = tokio::select! {
                 () = ended(allocation.as_ref()) => {
@@ -135,11 +137,13 @@ impl Connection<'_> {
                     without_allocation_since = Instant::now();
                     continue;
                 }
-                read = read_some(reader, |bytes, out| self.take(&mut splitter, bytes, out)) => read,
+                read = read_some(reader, lost, |bytes, out| self.take(&mut splitter, &mut complete, bytes, out)) => read,
                 () = sleep_until(deadline) => return,
             };
             let Ok(true) = read else { return };
-            frame_began = splitter.is_waiting().then(|| frame_began.unwrap_or_else(Instant::now));
+            // Of a frame that was unfinished before, the time goes on; one behind a complete frame is new.
+            let before = frame_began.filter(|_| complete == 0);
+            frame_began = splitter.is_waiting().then(|| before.unwrap_or_else(Instant::now));
             if let Some(allocation) = &allocation {
                 without_allocation_since = Instant::now();
                 let debt = allocation.account.debt(without_allocation_since);
@@ -162,14 +166,23 @@ impl Connection<'_> {
         of_frame.into_iter().chain(of_stranger).min()
     }
 
-    fn take(&self, splitter: &mut Splitter, bytes: &[u8], out: &mut Outbox) -> Result<(), FrameError> {
+    fn take(
+        &self,
+        splitter: &mut Splitter,
+        complete: &mut usize,
+        bytes: &[u8],
+        out: &mut Outbox,
+    ) -> Result<(), FrameError> {
         let mut flow = Flow { shared: self.shared, now: Instant::now(), out, may_wait: true };
         let table = &self.shared.table;
         let (tuple, now) = (&self.origin.tuple, flow.now);
         let longest =
             || if table.of_client(tuple, now).is_some() { LONGEST_FRAME } else { LONGEST_UNAUTHENTICATED };
         let mut allocation = None;
-        splitter.feed(bytes, longest, |frame| flow.handle(self.origin, &mut allocation, frame))
+        splitter.feed(bytes, longest, |frame| {
+            *complete += 1;
+            flow.handle(self.origin, &mut allocation, frame);
+        })
     }
 }
 
@@ -195,10 +208,11 @@ async fn sleep_until(deadline: Option<Instant>) {
 /// Reads what is there into the thread's buffer and has it handled on the spot. `false` at the end of the stream.
 async fn read_some(
     reader: &mut (impl AsyncRead + Unpin),
+    lost: &AtomicU64,
     mut take: impl FnMut(&[u8], &mut Outbox) -> Result<(), FrameError>,
 ) -> io::Result<bool> {
     poll_fn(|context| {
-        with_buffers(|buffer, out| {
+        with_buffers(lost, |buffer, out| {
             let mut buffer = ReadBuf::new(buffer);
             match Pin::new(&mut *reader).poll_read(context, &mut buffer) {
                 Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Ok(false)),

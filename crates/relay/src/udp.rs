@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
@@ -73,8 +74,12 @@ impl UdpPort {
     }
 
     /// Receives what is there and gives each datagram with its source and, where known, the address it was sent to.
-    /// Returns how many buffers were filled.
-    pub(crate) fn receive(&self, mut each: impl FnMut(Received<'_>, &mut Outbox)) -> io::Result<usize> {
+    /// Returns how many buffers were filled. What cannot be sent on is counted in `lost`.
+    pub(crate) fn receive(
+        &self,
+        lost: &AtomicU64,
+        mut each: impl FnMut(Received<'_>, &mut Outbox),
+    ) -> io::Result<usize> {
         SCRATCH.with_borrow_mut(|scratch| {
             let Scratch { slots, metas, out } = scratch;
             let filled = self.socket.try_io(Interest::READABLE, || {
@@ -94,7 +99,7 @@ impl UdpPort {
                     Received { source, arrived_at: meta.dst_ip, bytes, stride: meta.stride.max(1) };
                 each(received, out);
             }
-            out.flush();
+            out.finish(lost);
             Ok(filled)
         })
     }
@@ -211,9 +216,13 @@ impl Outbox {
         self.count = 0;
     }
 
-    /// How many could not be sent since this was last asked.
-    pub(crate) fn take_lost(&mut self) -> u64 {
-        std::mem::take(&mut self.lost)
+    /// Sends what is there, at the end of a stretch, and counts what could not be sent in it.
+    fn finish(&mut self, lost: &AtomicU64) {
+        self.flush();
+        let amount = std::mem::take(&mut self.lost);
+        if amount > 0 {
+            lost.fetch_add(amount, Ordering::Relaxed);
+        }
     }
 }
 
@@ -233,11 +242,11 @@ thread_local! {
 }
 
 /// Lends the thread's first slot and outbox to a synchronous stretch; what was put into the outbox is sent at its end.
-pub(crate) fn with_buffers<T>(work: impl FnOnce(&mut [u8], &mut Outbox) -> T) -> T {
+pub(crate) fn with_buffers<T>(lost: &AtomicU64, work: impl FnOnce(&mut [u8], &mut Outbox) -> T) -> T {
     SCRATCH.with_borrow_mut(|scratch| {
         let Scratch { slots, out, .. } = scratch;
         let result = work(&mut slots[..SLOT_BYTES], out);
-        out.flush();
+        out.finish(lost);
         result
     })
 }

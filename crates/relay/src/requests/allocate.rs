@@ -146,6 +146,7 @@ impl Request<'_> {
             made_by: self.message.transaction(),
             lifetime: granted_lifetime(self.message.number(attribute::LIFETIME)),
         };
+        self.shared.filter.learn_own(relayed.ip());
         let ended = self.shared.stop.child_token();
         let allocation = Arc::new(Allocation::new(parts, &self.shared.limits, ended, self.now));
         if !self.shared.table.insert(&allocation) {

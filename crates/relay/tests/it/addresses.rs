@@ -93,8 +93,11 @@ async fn behind_nat_the_public_address_is_the_relayed_one() {
     device.bind(0x4000, at_browser).await.expect("bound");
     browser.send_on(0x4000, b"hello").await;
     assert_eq!(device.receive().await.payload, b"hello");
-    // Its other ports are not for peers.
+    // Its other ports are not for peers, although there is a permission for the address now.
+    let before = bench.relay.stats().forbidden;
     assert_eq!(browser.permit(address("5.9.1.2:22")).await, Err(code::FORBIDDEN));
+    browser.send_to(address("5.9.1.2:22"), b"to the server itself").await;
+    bench.until(|it| it.forbidden == before + 2).await;
 }
 
 #[tokio::test]

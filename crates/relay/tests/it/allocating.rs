@@ -1,5 +1,7 @@
 //! Who gets an allocation, and what becomes of it (RFC 8656 §7, §8).
 
+use std::time::Duration;
+
 use bramble_relay::credentials::{Credential, Secret, Side, issue};
 use bramble_relay::stun::{Builder, Class, Message, attribute, code, method};
 
@@ -161,6 +163,57 @@ async fn a_lifetime_of_zero_gives_the_allocation_up() {
         client.allocate().await;
         assert_eq!(client.refresh(0).await, Ok(0));
     }
+}
+
+#[tokio::test]
+async fn an_allocation_that_is_not_refreshed_ends() {
+    let bench = Bench::strict();
+    let mut refreshed = bench.client("s", Side::Browser).await;
+    let mut forgotten = bench.client("s", Side::Device).await;
+    let mut stream = bench.tcp_client("s", Side::Device).await;
+    refreshed.allocate().await;
+    forgotten.allocate().await;
+    stream.allocate().await;
+    assert_eq!(refreshed.refresh(u32::MAX).await, Ok(3600));
+    later(Duration::from_secs(601)).await;
+    bench.until(|it| it.allocations == 1 && it.streams == 0).await;
+    assert_eq!(stream.next().await, None);
+    assert_eq!(forgotten.refresh(600).await, Err(code::ALLOCATION_MISMATCH));
+    assert_eq!(refreshed.refresh(600).await, Ok(600));
+}
+
+/// Moves monotonic time, on which all lifetimes run.
+async fn later(by: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(by).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn permissions_and_channels_lapse() {
+    let bench = Bench::start();
+    let peer = Peer::bind().await;
+    let mut client = bench.client("s", Side::Browser).await;
+    let relayed = client.allocate().await;
+    client.refresh(3600).await.expect("refreshed");
+    client.bind(0x4000, peer.address()).await.expect("bound");
+    // RFC 8656 §9: five minutes. The channel still carries what the client sends.
+    later(Duration::from_mins(6)).await;
+    peer.send(relayed, b"uninvited").await;
+    bench.until(|it| it.forbidden == 1).await;
+    client.send_on(0x4000, b"still bound").await;
+    assert_eq!(peer.receive().await.0, b"still bound");
+    client.permit(peer.address()).await.expect("permitted");
+    peer.send(relayed, b"invited").await;
+    assert_eq!(client.receive().await.from, From::Channel(0x4000));
+    // RFC 8656 §12: ten minutes. Then the number and the peer are free for others.
+    later(Duration::from_mins(5)).await;
+    client.send_on(0x4000, b"no longer").await;
+    assert_eq!(client.bind(0x4001, peer.address()).await, Ok(()));
+    client.send_on(0x4001, b"anew").await;
+    assert_eq!(peer.receive().await.0, b"anew");
+    peer.send(relayed, b"on the new one").await;
+    assert_eq!(client.receive().await.from, From::Channel(0x4001));
 }
 
 #[tokio::test]

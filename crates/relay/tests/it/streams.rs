@@ -117,6 +117,29 @@ async fn a_client_of_one_byte_per_second_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_busy_client_is_not_taken_for_a_slow_one() {
+    let bench = Bench::with(|config| {
+        config.allow = vec!["127.0.0.0/8".parse().expect("a network")];
+        config.limits.frame_timeout = Duration::from_millis(200);
+    });
+    let peer = Peer::bind().await;
+    let mut client = bench.tcp_client("s", Side::Browser).await;
+    client.allocate().await;
+    client.bind(0x4000, peer.address()).await.expect("bound");
+    let mut frame = Vec::new();
+    write_channel_data(&mut frame, 0x4000, &[1; 100], true);
+    let (head, tail) = frame.split_at(50);
+    let turned = [tail, head].concat();
+    // There is an unfinished frame at all times, but never the same.
+    client.send(head).await;
+    let started = std::time::Instant::now();
+    while started.elapsed() < Duration::from_millis(600) {
+        client.send(&turned).await;
+        peer.receive().await;
+    }
+}
+
+#[tokio::test]
 async fn a_silent_client_is_dropped_and_one_with_an_allocation_is_not() {
     let bench = Bench::with(|config| {
         config.limits.frame_timeout = Duration::from_millis(100);
