@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         generate_to(shell, &mut command, "rpi-connect", &completions)?;
     }
-    clap_mangen::generate_to(command, &manual)?;
+    // Not a page for every `help COMMAND` as well.
+    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), &manual)?;
     Ok(())
 }

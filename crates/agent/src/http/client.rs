@@ -409,6 +409,12 @@ fn tls_failed(host: String, error: &io::Error) -> HttpError {
                   name a private one at sign-in with --ca FILE"
                 .to_owned(),
         },
+        // The variant is rustls-webpki's own, below `Other`; its name is all that can be looked at.
+        _ if error.to_string().contains("CaUsedAsEndEntity") => HttpError::Handshake {
+            host,
+            why: "its certificate is an authority's own; give the server one that the authority signed"
+                .to_owned(),
+        },
         _ => HttpError::Handshake { host, why: error.to_string() },
     }
 }
