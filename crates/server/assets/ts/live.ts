@@ -4,6 +4,8 @@ import { bringTimes } from "./times";
 
 /** Milliseconds between two requests for changes: at most four a second. */
 const PACE = 250;
+/** Milliseconds between two requests for a whole list. */
+const LIST_PACE = 1_000;
 /** Rows asked for at once. */
 const BATCH = 50;
 /** Milliseconds without a stream before the page says so: reconnecting is usually quicker. */
@@ -12,12 +14,16 @@ const PATIENCE = 6_000;
 const pending = new Set<string>();
 /** Changed while in use: asked for again when it is put down. */
 const held = new Set<string>();
+/** In `held`: the list as a whole. */
+const EVERYTHING = "*";
 let everything = false;
 let busy = false;
+let listed = -LIST_PACE;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-function schedule(after = PACE): void {
+function schedule(): void {
   if (timer !== undefined || document.hidden) return;
+  const after = everything ? Math.max(PACE, listed + LIST_PACE - performance.now()) : PACE;
   timer = setTimeout(() => {
     timer = undefined;
     void refresh();
@@ -33,9 +39,10 @@ async function refresh(): Promise<void> {
   pending.clear();
   try {
     const lists = document.querySelectorAll<HTMLElement>("[data-live-list]");
-    const unknown = ids.some((id) => !document.getElementById(`device-${id}`));
-    if (lists.length > 0 && (all || unknown)) for (const list of lists) await refreshList(list);
-    else await refreshRows(all ? undefined : ids);
+    if (all && lists.length > 0) {
+      listed = performance.now();
+      for (const list of lists) await refreshList(list);
+    } else await refreshRows(all ? undefined : ids);
     await refreshPanels(all ? undefined : ids);
   } catch {
     // The stream's own reconnection asks for everything again.
@@ -85,12 +92,16 @@ async function refreshList(list: HTMLElement): Promise<void> {
   const oldBody = list.querySelector("[data-live-rows]");
   const newBody = fresh.querySelector("[data-live-rows]");
   if (!oldBody || !newBody) {
-    if (inUse(list)) held.add("");
+    if (inUse(list)) held.add(EVERYTHING);
     else {
       list.replaceChildren(...fresh.childNodes);
       settle(list);
     }
     return;
+  }
+  for (const part of list.querySelectorAll("[data-live-part]")) {
+    const now = fresh.querySelector(`#${CSS.escape(part.id)}`);
+    if (now && !sameBut(part, now)) part.replaceWith(now.cloneNode(true));
   }
   const kept = new Set([...newBody.children].map((row) => row.id));
   for (const row of [...oldBody.children]) if (!kept.has(row.id)) row.remove();
@@ -183,6 +194,7 @@ export function startLive(): void {
   });
   // What was held back because it was in use.
   const again = (): void => {
+    if (held.delete(EVERYTHING)) everything = true;
     for (const id of held) pending.add(id);
     held.clear();
     if (pending.size > 0 || everything) schedule();

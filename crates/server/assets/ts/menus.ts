@@ -20,7 +20,8 @@ export function startMenus(): void {
   document.addEventListener("click", (event) => {
     const target = event.target instanceof Element ? event.target : null;
     // On a phone the summary's shade covers the page: a tap on it closes as any summary does.
-    closeOthers(target?.closest("details[data-menu]") ?? null);
+    // A chosen link may open elsewhere: the menu has done its work.
+    closeOthers(target?.closest("a.menu-item") ? null : (target?.closest("details[data-menu]") ?? null));
   });
   document.addEventListener("focusin", (event) => {
     const target = event.target instanceof Element ? event.target : null;
