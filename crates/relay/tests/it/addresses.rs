@@ -82,6 +82,25 @@ async fn a_relayed_port_is_a_peer_only_while_it_lives() {
 }
 
 #[tokio::test]
+async fn a_permission_for_a_relayed_port_opens_no_other_port_of_that_address() {
+    let bench = Bench::strict();
+    let neighbour = Peer::bind().await;
+    let mut browser = bench.client("s", Side::Browser).await;
+    let mut device = bench.client("s", Side::Device).await;
+    let (at_browser, at_device) = (browser.allocate().await, device.allocate().await);
+    browser.permit(at_device).await.expect("permitted");
+    device.permit(at_browser).await.expect("permitted");
+    // The permission is for 127.0.0.1, where the neighbour listens, too.
+    browser.send_to(neighbour.address(), b"from outside").await;
+    bench.until(|it| it.forbidden == 1).await;
+    neighbour.send(at_browser, b"from inside").await;
+    bench.until(|it| it.forbidden == 2).await;
+    browser.send_to(at_device, b"as agreed").await;
+    assert_eq!(device.receive().await.payload, b"as agreed");
+    assert_eq!(bench.relay.stats().bytes_to_clients, 9);
+}
+
+#[tokio::test]
 async fn behind_nat_the_public_address_is_the_relayed_one() {
     // The public address is not of this machine, so only the way inside the relay can connect the two.
     let bench = Bench::with(|config| config.public_ip = Some(address("5.9.1.2:0").ip()));
