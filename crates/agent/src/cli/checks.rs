@@ -9,6 +9,7 @@ use crate::{
     state::{SERVER_VARIABLE, configured_server},
 };
 use bramble_model::OsRandom;
+use http::StatusCode;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -75,6 +76,9 @@ async fn reach(access: &Access) -> (Result<(), String>, Result<(), String>) {
     let Some(device) = &access.device else { return both(SIGN_IN.to_owned()) };
     let servers = match device.ice_servers().await {
         Ok(answer) => answer.ice_servers,
+        Err(CallError::Refused { status, .. }) if status == StatusCode::NOT_FOUND => {
+            return both("this server does not tell its relays; it is older than this program".to_owned());
+        }
         Err(error) => return both(cure(&error)),
     };
     let offers =
