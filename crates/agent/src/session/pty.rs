@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::Interest;
@@ -19,6 +20,8 @@ use tokio::process::Child;
 
 /// How often to look whether a job is still there after its shell; it is no child of this process.
 const JOB_LOOK: Duration = Duration::from_millis(50);
+
+static OPENING: Mutex<()> = Mutex::new(());
 
 /// A person's entry in the password database.
 #[derive(Clone, Debug)]
@@ -81,6 +84,9 @@ impl Pty {
     /// Opens a terminal and runs the program on it, in a session of its own. `CONNECT_TTY` is added to
     /// the environment.
     pub(crate) fn spawn(program: Program, cols: u16, rows: u16) -> io::Result<Self> {
+        // A terminal is opened first and told not to be inherited then. A shell that is started in between
+        // would hold the other's terminal open, and closing it would not hang up any more.
+        let one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         let (pty, pts) = pty_process::open().map_err(into_io)?;
         pty.resize(Size::new(rows.max(1), cols.max(1))).map_err(into_io)?;
         let tty = rustix::pty::ptsname(&pty, Vec::new())?.to_string_lossy().into_owned();
@@ -92,6 +98,7 @@ impl Pty {
             .current_dir(program.directory)
             .spawn(pts)
             .map_err(into_io)?;
+        drop(one_at_a_time);
         let leader = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let master = register(OwnedFd::from(pty))?;
         Ok(Self { master: Some(master), child, leader, foreground: None, tty })

@@ -84,6 +84,26 @@ async fn nothing_of_the_daemons_environment_leaks_into_the_shell() {
     assert!(visit.screen.contains("CONNECT_TTY"), "{}", visit.screen);
 }
 
+/// What the descriptors of a process lead to.
+fn descriptors(process: &str) -> Vec<String> {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).expect("the process's descriptors");
+    // One may have been closed since it was listed.
+    let targets = open.filter_map(|entry| std::fs::read_link(entry.expect("an entry").path()).ok());
+    targets.map(|target| target.to_string_lossy().into_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_shell_inherits_no_descriptor_of_its_own_or_of_another_session() {
+    // The test runner's, which are no business of the session.
+    let before = descriptors("self");
+    let _other = Visit::with_shell(settings()).await;
+    let mut visit = Visit::with_shell(settings()).await;
+    let shell = visit.shell_process().await;
+    let mut strange = descriptors(&shell.to_string());
+    strange.retain(|target| Some(target.as_str()) != visit.tty() && !before.contains(target));
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
 #[tokio::test]
 async fn pings_are_answered() {
     let mut visit = Visit::begin(settings(), Vec::new()).await;
