@@ -146,6 +146,7 @@ fn approval(
 
 #[derive(Deserialize)]
 struct Decision {
+    #[serde(default)]
     decision: String,
     #[serde(default)]
     name: String,
@@ -168,6 +169,11 @@ async fn decide(
             Ok(()) => web::page(StatusCode::OK, &Done { frame: frame(&app, &who, ""), device: None }),
             Err(error) => refused(&app, &who, &code, error),
         };
+    }
+    if decision.decision != "approve" {
+        // Nothing is ever approved by default.
+        let code: String = url::form_urlencoded::byte_serialize(code.as_bytes()).collect();
+        return Redirect::to(&format!("/verify/{code}")).into_response();
     }
     let replace = match decision.entry.as_str() {
         "" | "new" => None,

@@ -1,0 +1,6 @@
+//! The server, asked over HTTP without a network in between, on real databases.
+
+mod desk;
+mod devices;
+mod linking;
+mod sessions;
