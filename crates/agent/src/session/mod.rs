@@ -5,8 +5,8 @@
 //! its state; nothing of it exists while none runs.
 //! It is not: signalling. Whoever talks to the server hands in the offer and what comes later as
 //! [`Input`] and carries away [`Output`].
-//! To add a kind of session: a module beside `shell` with the same few functions, a variant of
-//! `Work` in `channels`, and its settings in [`SessionSettings`].
+//! To add a kind of session: a module beside `shell` for what is behind it, its channel in `channels`, its
+//! arm in `accept` below, and its settings in [`SessionSettings`].
 
 mod channels;
 mod credit;
