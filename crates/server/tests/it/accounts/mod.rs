@@ -1,0 +1,8 @@
+//! People sign up, sign in, forget passwords, prove who they are.
+
+mod fresh;
+mod links;
+mod secrecy;
+mod sign_in;
+pub mod site;
+mod throttling;
