@@ -20,7 +20,9 @@ pub use password_reset::{change_password, request_reset, reset_password, reset_r
 pub use sessions::{end_all_sessions, end_other_sessions, end_session, sign_out, sweep};
 pub use set_up::{announce_set_up, set_up, set_up_is_open, set_up_link};
 pub use sign_in::{Begun, Browser, prove, sign_in};
-pub use sign_up::{Applicant, resend_verification, sign_up, verification_recipient, verify_email};
+pub use sign_up::{
+    Applicant, gave_password, resend_verification, sign_up, verification_recipient, verify_email,
+};
 pub use user_agent::describe as describe_browser;
 
 use crate::app::App;

@@ -1,9 +1,9 @@
 //! Signing up and proving the address.
 //!
 //! A sign-up for an address that has no proof yet replaces the one before: the newest name and
-//! password count. The link in the mail asks for the password of that sign-up, unless the browser is
-//! signed in with it: so nobody can prepare an account for somebody else's address and have its owner
-//! prove it for them.
+//! password count. The link in the mail asks for the password of that sign-up, unless it is opened in
+//! the browser that signed up or signed in with it: so nobody can prepare an account for somebody
+//! else's address and have its owner prove it for them.
 
 use super::new_user::Identity;
 use super::{AccountError, Begun, Browser, even_out};
@@ -18,7 +18,6 @@ use bramble_store::mail_links::{NewMailLink, Purpose};
 use bramble_store::users::PasswordHash;
 use bramble_store::{StoreError, Tx};
 use bramble_wire::UserId;
-use std::net::IpAddr;
 use time::Duration;
 use tokio::time::Instant;
 
@@ -34,20 +33,18 @@ pub struct Applicant {
     pub email: String,
     /// Password.
     pub password: Password,
-    /// From where.
-    pub address: IpAddr,
 }
 
 /// Signs up. The answer is the same whether the address has an account or not; its owner gets a mail
-/// either way.
-pub async fn sign_up(app: &App, new: Applicant) -> Result<(), AccountError> {
+/// either way. Returns what the browser is known by from now on, if it signed up for an account.
+pub async fn sign_up(app: &App, new: Applicant, browser: &Browser) -> Result<Secret, AccountError> {
     let start = Instant::now();
     if app.config.registration != Registration::Open {
         return Err(AccountError::RegistrationClosed);
     }
     let identity = Identity::check(&new.name, &new.email);
     let about = [new.name.as_str(), new.email.as_str()];
-    app.throttle.attempt(app.clock.now(), Scope::RequestAddress, &address_key(new.address))?;
+    app.throttle.attempt(app.clock.now(), Scope::RequestAddress, &address_key(browser.address))?;
     let hash = app.passwords.hash_new(&*app.random, &new.password, &about).await?;
     let (identity, hash) = match (identity, hash) {
         (Ok(identity), Ok(hash)) => (identity, hash),
@@ -57,15 +54,23 @@ pub async fn sign_up(app: &App, new: Applicant) -> Result<(), AccountError> {
             return Err(AccountError::Invalid(problems));
         }
     };
-    let result = write(app, identity, hash).await;
+    let known = browser.known.clone();
+    let known = known.unwrap_or_else(|| Secret::generate(SecretKind::KnownBrowser, &*app.random));
+    let result = write(app, identity, hash, &known).await;
     app.outbox.wake();
     even_out(start).await;
-    result
+    result.map(|()| known)
 }
 
-async fn write(app: &App, identity: Identity, hash: PasswordHash) -> Result<(), AccountError> {
+async fn write(
+    app: &App,
+    identity: Identity,
+    hash: PasswordHash,
+    browser: &Secret,
+) -> Result<(), AccountError> {
+    let now = app.clock.now();
     let folded = identity.email_folded.clone();
-    let may_mail = app.throttle.attempt(app.clock.now(), Scope::MailRecipient, &folded).is_ok();
+    let may_mail = app.throttle.attempt(now, Scope::MailRecipient, &folded).is_ok();
     let tx = app.store.begin().await?;
     match tx.lock_user_by_email(&folded).await? {
         Some(user) if user.verified_at.is_some() => {
@@ -77,9 +82,10 @@ async fn write(app: &App, identity: Identity, hash: PasswordHash) -> Result<(), 
         Some(_) if !may_mail => {}
         Some(user) => {
             tx.set_user_name(user.id, &identity.name).await?;
-            tx.set_password(user.id, &hash, app.clock.now()).await?;
+            tx.set_password(user.id, &hash, now).await?;
             tx.delete_web_sessions(user.id, None).await?;
             tx.forget_browsers(user.id).await?;
+            tx.remember_browser(&browser.hash(), user.id, now).await?;
             send_link(app, &tx, user.id, &user.email, &folded).await?;
         }
         None => {
@@ -87,6 +93,7 @@ async fn write(app: &App, identity: Identity, hash: PasswordHash) -> Result<(), 
             let id = row.id;
             // Taken meanwhile: whoever was faster gets the mail.
             if tx.insert_user(row).await? && may_mail {
+                tx.remember_browser(&browser.hash(), id, now).await?;
                 send_link(app, &tx, id, &email, &folded).await?;
             }
         }
@@ -132,7 +139,18 @@ pub async fn verification_recipient(
     Ok(app.store.user(user).await?.map(|user| (user.id, user.email)))
 }
 
-/// Proves the address and signs in. A browser that is signed in to the account needs no password.
+/// Whether this browser signed up for the account or is signed in to it: then it gave the password.
+pub async fn gave_password(app: &App, user: UserId, browser: &Browser) -> Result<bool, StoreError> {
+    if browser.session.as_ref().is_some_and(|session| session.user == user) {
+        return Ok(true);
+    }
+    match &browser.known {
+        Some(known) => app.store.is_known_browser(&known.hash(), user).await,
+        None => Ok(false),
+    }
+}
+
+/// Proves the address and signs in. A browser that gave the password before is not asked for it.
 pub async fn verify_email(
     app: &App,
     token: &Secret,
@@ -143,8 +161,7 @@ pub async fn verify_email(
     let link = app.store.mail_link(&token.hash(), Purpose::VerifyEmail, now).await?;
     let id = link.and_then(|link| link.user).ok_or(AccountError::DeadLink)?;
     let user = app.store.user(id).await?.ok_or(AccountError::DeadLink)?;
-    let signed_in = browser.session.as_ref().is_some_and(|session| session.user == id);
-    if !signed_in {
+    if !gave_password(app, id, browser).await? {
         app.throttle.attempt(now, Scope::Proof, &id.to_string())?;
         let kept = user.password_hash.as_ref();
         if app.passwords.verify(&*app.random, password, kept).await? == Verdict::Wrong {

@@ -13,13 +13,15 @@ const MAX_UNTRUSTED: usize = 255;
 /// What every mail shows around its message.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
-    /// The server's address, which tells two servers apart.
+    /// The server's host, which tells two servers apart. Not its URL: the only links in a mail are those
+    /// to follow.
     pub(super) server: String,
 }
 
 impl Frame {
     pub(super) fn of(app: &App) -> Self {
-        Self { server: app.config.origin() }
+        let origin = app.config.origin();
+        Self { server: origin.split_once("://").map_or(origin.clone(), |(_, host)| host.to_owned()) }
     }
 }
 
@@ -153,7 +155,7 @@ mod tests {
     fn text_of_a_device_is_never_a_link() {
         let name = "https://evil.example/win <a href=x>\r\nBcc: all@evil.example\u{202E}";
         let device = DeviceLinked {
-            frame: Frame { server: "https://pi.example".into() },
+            frame: Frame { server: "pi.example".into() },
             name: Untrusted::new(name),
             serial_number: Untrusted::new("1000"),
             place: None,

@@ -1,5 +1,5 @@
-//! The mail server: `smtps://user:password@host` (TLS from the start) or
-//! `smtp://user:password@host:587?tls=required` (STARTTLS).
+//! The mail server: `smtps://user:password@host` (TLS from the start) or `smtp://user:password@host:587`
+//! (STARTTLS). Without encryption only on this very machine, or with `?tls=off`.
 
 use crate::config::Config;
 use bramble_store::mails::Mail;
@@ -8,7 +8,9 @@ use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::AsyncSmtpTransport;
 use lettre::{AsyncTransport, Message, Tokio1Executor};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
+use url::Url;
 
 /// How long the mail server may take for one answer.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -50,6 +52,24 @@ pub struct Smtp {
     from: Mailbox,
 }
 
+/// STARTTLS where the URL does not say: a password or a link must not cross a network in the clear.
+fn with_encryption(url: &str) -> Option<Url> {
+    let mut url = Url::parse(url).ok()?;
+    let tls = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
+    match (url.scheme(), tls.as_deref()) {
+        ("smtp", Some("off")) => url.set_query(None),
+        ("smtp", None) if !is_this_machine(url.host_str()?) => url.set_query(Some("tls=required")),
+        _ => {}
+    }
+    Some(url)
+}
+
+fn is_this_machine(host: &str) -> bool {
+    // Of a scheme that browsers do not know, addresses are not parsed by the URL.
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 impl fmt::Debug for Smtp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Smtp")
@@ -85,10 +105,13 @@ impl Smtp {
 
     /// From a URL and a sender. Connects to nothing yet.
     pub fn new(url: &str, from: &str) -> Result<Self, BadSmtp> {
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| BadSmtp::Url)?;
+        let url = with_encryption(url).ok_or(BadSmtp::Url)?;
+        let builder =
+            AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str()).map_err(|_| BadSmtp::Url)?;
         let transport = builder.timeout(Some(ANSWER)).build();
-        let address = from.parse::<Mailbox>().map_err(|_| BadSmtp::From)?.email;
-        Ok(Self { transport, from: Mailbox::new(Some("Bramble".to_owned()), address) })
+        let Mailbox { name, email } = from.parse().map_err(|_| BadSmtp::From)?;
+        let name = name.or_else(|| Some("Bramble".to_owned()));
+        Ok(Self { transport, from: Mailbox::new(name, email) })
     }
 
     /// Hands one message to the mail server.
@@ -113,5 +136,27 @@ impl Smtp {
             .header(AutoSubmitted)
             .multipart(body)
             .ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_encryption;
+
+    #[test]
+    fn nothing_crosses_a_network_in_the_clear_unless_asked_for() {
+        let cases = [
+            ("smtp://mail.example.org", "smtp://mail.example.org?tls=required"),
+            ("smtp://u:p@mail.example.org:587", "smtp://u:p@mail.example.org:587?tls=required"),
+            ("smtp://mail.example.org?tls=opportunistic", "smtp://mail.example.org?tls=opportunistic"),
+            ("smtp://mail.example.org?tls=off", "smtp://mail.example.org"),
+            ("smtps://mail.example.org", "smtps://mail.example.org"),
+            ("smtp://localhost:25", "smtp://localhost:25"),
+            ("smtp://127.0.0.1:25", "smtp://127.0.0.1:25"),
+            ("smtp://[::1]:25", "smtp://[::1]:25"),
+        ];
+        for (given, used) in cases {
+            assert_eq!(with_encryption(given).expect("a URL").as_str(), used);
+        }
     }
 }

@@ -7,16 +7,16 @@ use super::{
 };
 use crate::accounts::{self, Applicant};
 use crate::app::{App, Ctx};
+use crate::auth::cookies::Cookie;
 use crate::auth::password::Password;
 use crate::auth::{Account, SignedIn};
 use crate::config::Registration;
-use crate::front_door::ClientAddress;
 use crate::web::layout::Frame;
 use crate::web::page;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -91,15 +91,15 @@ pub(super) fn closed(app: &App) -> Response {
     message(app, StatusCode::FORBIDDEN, "You cannot sign up here", text, next)
 }
 
-async fn send(
-    State(app): State<Ctx>,
-    ClientAddress(address): ClientAddress,
-    Form(typed): Form<Typed>,
-) -> Response {
+async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>) -> Response {
     let Typed { name, email, password } = typed;
-    let new = Applicant { name: name.clone(), email: email.clone(), password, address };
-    match accounts::sign_up(&app, new).await {
-        Ok(()) => Redirect::to("/sign-up/check-your-mail").into_response(),
+    let new = Applicant { name: name.clone(), email: email.clone(), password };
+    match accounts::sign_up(&app, new, &browser).await {
+        Ok(known) => {
+            let mut response = Redirect::to("/sign-up/check-your-mail").into_response();
+            response.headers_mut().append(header::SET_COOKIE, Cookie::KnownBrowser.set(&app, &known));
+            response
+        }
         Err(error) => match fail(&app, error, "") {
             Ok((status, failed)) => {
                 page(status, &SignUp { frame: frame_signed_out(&app), failed, typed_name: name, email })
@@ -156,7 +156,7 @@ async fn confirm_page(
 ) -> Result<Response, AccountError> {
     let token = token(text)?;
     let (user, email) = accounts::verification_recipient(app, &token).await?.ok_or(AccountError::DeadLink)?;
-    let needs_password = browser.session.as_ref().is_none_or(|session| session.user != user);
+    let needs_password = !accounts::gave_password(app, user, browser).await?;
     let action = format!("/verify-email/{}", token.expose());
     Ok(page(status, &Confirm { frame: frame_signed_out(app), failed, action, email, needs_password }))
 }

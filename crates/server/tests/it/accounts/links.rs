@@ -45,11 +45,27 @@ async fn a_person_signs_up_and_proves_the_address() {
     }
     assert_eq!(browser.get(ACCOUNT).await.location(), "/verify-email");
 
+    assert!(
+        site.browser().get(&link).await.body.contains("type=\"password\""),
+        "elsewhere with the password"
+    );
     // Signed in with the password already: a button is enough.
     assert_eq!(browser.post(&link, &[]).await.location(), "/");
     assert_eq!(browser.get(ACCOUNT).await.status, StatusCode::OK);
     assert_eq!(browser.post(&link, &[]).await.status, StatusCode::GONE, "used");
     assert_eq!(browser.get(&link).await.status, StatusCode::GONE, "used");
+}
+
+#[tokio::test]
+async fn the_browser_that_signed_up_needs_a_button_only() {
+    let site = Site::new().await;
+    let mut browser = site.browser();
+    sign_up(&mut browser, ADA, PASSWORD).await;
+    let link = site.link(ADA, "verify_email").await;
+    assert!(!browser.get(&link).await.body.contains("type=\"password\""));
+    assert_eq!(browser.post(&link, &[]).await.location(), "/");
+    assert_eq!(browser.get(ACCOUNT).await.status, StatusCode::OK);
+    assert_eq!(site.mails(ADA).await, ["verify_email"], "no mail about a new browser");
 }
 
 #[tokio::test]
@@ -87,7 +103,10 @@ async fn an_address_with_an_account_gets_a_mail_and_the_same_answer() {
         let form = [("name", "x"), ("email", email), ("password", PASSWORD)];
         let mut answer = site.browser().post("/sign-up", &form).await;
         answer.headers.remove("x-request-id");
-        answers.push((answer.status, format!("{:?}", answer.headers), answer.body));
+        let cookie =
+            answer.headers.remove("set-cookie").expect("a cookie").to_str().expect("text").to_owned();
+        let attributes = cookie.split_once(';').expect("attributes").1.to_owned();
+        answers.push((answer.status, format!("{:?}", answer.headers), attributes, answer.body));
     }
     assert_eq!(answers[0], answers[1]);
     assert_eq!(site.mails(ADA).await, ["already_registered"]);
