@@ -103,7 +103,7 @@ impl Which {
 impl Store {
     /// A session.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>> {
-        Ok(Entity::find_by_id(id.0).one(&self.reader).await?.and_then(session))
+        Ok(Entity::find_by_id(id.0).one(&self.reader).await?.as_ref().and_then(session))
     }
 
     /// Live sessions, the oldest first, with the names of their people.
@@ -131,7 +131,7 @@ impl Store {
             .into_iter()
             .filter_map(|row| {
                 let name = names.get(&row.user_id).cloned().unwrap_or_default();
-                Some((session(row)?, name))
+                Some((session(&row)?, name))
             })
             .collect())
     }
@@ -230,7 +230,7 @@ impl Tx {
         };
         let rows =
             Entity::update_many().set(row).filter(which.condition()).exec_with_returning(&self.inner).await?;
-        Ok(rows.into_iter().filter_map(session).collect())
+        Ok(rows.iter().filter_map(session).collect())
     }
 
     /// Removes sessions that ended before this moment. Returns how many.
@@ -245,7 +245,7 @@ fn kind(word: &str) -> Option<SessionKind> {
     [SessionKind::Shell, SessionKind::Vnc, SessionKind::Files].into_iter().find(|k| k.as_str() == word)
 }
 
-fn session(row: Model) -> Option<Session> {
+fn session(row: &Model) -> Option<Session> {
     Some(Session {
         id: row.id.into(),
         kind: kind(&row.kind)?,

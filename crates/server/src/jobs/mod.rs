@@ -41,7 +41,7 @@ pub fn all() -> Vec<Job> {
         },
         Job {
             name: "link-requests",
-            every: Duration::from_secs(60),
+            every: Duration::from_mins(1),
             run: |app| Box::pin(async move { crate::linking::sweep(&app).await }),
         },
     ]

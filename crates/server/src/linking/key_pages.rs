@@ -36,7 +36,7 @@ struct Keys {
     frame: Frame,
     /// A usable key, which a new one replaces.
     usable: bool,
-    keys: Vec<KeyRow>,
+    rows: Vec<KeyRow>,
     description: String,
     description_error: String,
     days: i64,
@@ -123,7 +123,7 @@ async fn page(
     let page = Keys {
         frame: frame(app, who, "Settings"),
         usable: rows.iter().any(|row| matches!(row.state, RowState::Usable(_))),
-        keys: rows,
+        rows,
         description: typed.description.clone(),
         days: typed.ttl_days.trim().parse().unwrap_or(EXPIRY_CHOICES[0]),
         description_error: if about_days { String::new() } else { error.clone() },

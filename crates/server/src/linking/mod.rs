@@ -123,11 +123,11 @@ impl Claim {
         }
         fits("hostname", hostname, MAX_HOSTNAME)?;
         fits("model", model.unwrap_or_default(), MAX_STRING)?;
-        let kept = |text: &str| Some(text::clean(text)).filter(|text| !text.is_empty());
+        let shown = |text: &str| Some(text::clean(text)).filter(|text| !text.is_empty());
         Ok(Self {
             serial_number: serial_number.to_owned(),
-            hostname: kept(hostname),
-            model: model.and_then(kept),
+            hostname: shown(hostname),
+            model: model.and_then(shown),
         })
     }
 
@@ -165,8 +165,8 @@ async fn add_device(
     token: Option<&Secret>,
     actor: &Actor,
 ) -> Result<Done, StoreError> {
-    let taken = !tx.devices_with_serial(account, &claim.serial_number).await?.is_empty();
-    let name = if taken { another_name(tx, account, name).await? } else { name.to_owned() };
+    let is_second = !tx.devices_with_serial(account, &claim.serial_number).await?.is_empty();
+    let name = if is_second { another_name(tx, account, name).await? } else { name.to_owned() };
     let device: DeviceId = app.random.id();
     tx.insert_device(NewDevice {
         id: device,

@@ -73,15 +73,12 @@ struct Typed {
 
 async fn ask(who: SignedIn, State(app): State<Ctx>, Query(typed): Query<Typed>) -> Response {
     let Some(code) = typed.code else { return enter(&app, &who, "", "", StatusCode::OK) };
-    match UserCode::parse(&code) {
-        // The code is looked up on its own page, which the device's link leads to as well.
-        Some(code) => Redirect::to(&format!("/verify/{code}")).into_response(),
-        None => {
-            let text =
-                "A code has eight letters and digits, for example TKD8-F392. Check what the device shows.";
-            enter(&app, &who, &code, text, StatusCode::UNPROCESSABLE_ENTITY)
-        }
+    // The code is looked up on its own page, which the device's link leads to as well.
+    if let Some(code) = UserCode::parse(&code) {
+        return Redirect::to(&format!("/verify/{code}")).into_response();
     }
+    let text = "A code has eight letters and digits, for example TKD8-F392. Check what the device shows.";
+    enter(&app, &who, &code, text, StatusCode::UNPROCESSABLE_ENTITY)
 }
 
 fn enter(app: &App, who: &SignedIn, code: &str, error: &str, status: StatusCode) -> Response {
@@ -114,7 +111,7 @@ fn approval(
     app: &App,
     who: &SignedIn,
     waiting: &Waiting,
-    typed: Option<&Decision>,
+    typed: Option<&Verdict>,
     error: &str,
     status: StatusCode,
 ) -> Response {
@@ -145,7 +142,7 @@ fn approval(
 }
 
 #[derive(Deserialize)]
-struct Decision {
+struct Verdict {
     #[serde(default)]
     decision: String,
     #[serde(default)]
@@ -162,34 +159,34 @@ async fn decide(
     State(app): State<Ctx>,
     ClientAddress(address): ClientAddress,
     Path(code): Path<String>,
-    Form(decision): Form<Decision>,
+    Form(verdict): Form<Verdict>,
 ) -> Response {
-    if decision.decision == "deny" {
+    if verdict.decision == "deny" {
         return match code::deny(&app, &who, address, &code).await {
             Ok(()) => web::page(StatusCode::OK, &Done { frame: frame(&app, &who, ""), device: None }),
             Err(error) => refused(&app, &who, &code, error),
         };
     }
-    if decision.decision != "approve" {
+    if verdict.decision != "approve" {
         // Nothing is ever approved by default.
         let code: String = url::form_urlencoded::byte_serialize(code.as_bytes()).collect();
         return Redirect::to(&format!("/verify/{code}")).into_response();
     }
-    let replace = match decision.entry.as_str() {
+    let replace = match verdict.entry.as_str() {
         "" | "new" => None,
         id => match id.parse() {
             Ok(id) => Some(id),
             Err(_) => return refused(&app, &who, &code, LinkingError::Changed),
         },
     };
-    let Ok(account) = decision.account.parse() else {
+    let Ok(account) = verdict.account.parse() else {
         return refused(&app, &who, &code, LinkingError::NotFound);
     };
-    match code::approve(&app, &who, address, &code, account, &decision.name, replace).await {
+    match code::approve(&app, &who, address, &code, account, &verdict.name, replace).await {
         Ok(device) => web::page(StatusCode::OK, &Done { frame: frame(&app, &who, ""), device: Some(device) }),
         Err(LinkingError::Invalid(why)) => match waiting(&app, &who, address, &code).await {
             Ok(waiting) => {
-                approval(&app, &who, &waiting, Some(&decision), &why, StatusCode::UNPROCESSABLE_ENTITY)
+                approval(&app, &who, &waiting, Some(&verdict), &why, StatusCode::UNPROCESSABLE_ENTITY)
             }
             Err(error) => refused(&app, &who, &code, error),
         },
