@@ -160,7 +160,7 @@ async fn prove(State(app): State<Ctx>, caller: SignedIn, Form(typed): Form<Typed
         Err(error) => {
             return match fail(&app, error, "The password is wrong. Try again.") {
                 Ok((status, failed)) => render(&app, &caller, status, failed, typed.return_to, typed.kept),
-                Err(response) => response,
+                Err(response) => *response,
             };
         }
     };

@@ -101,7 +101,7 @@ impl Failed {
 }
 
 /// An error as the form's own, with its status, or as a page of its own.
-fn fail(app: &App, error: AccountError, wrong: &str) -> Result<(StatusCode, Failed), Response> {
+fn fail(app: &App, error: AccountError, wrong: &str) -> Result<(StatusCode, Failed), Box<Response>> {
     match error {
         AccountError::Invalid(problems) => {
             Ok((StatusCode::UNPROCESSABLE_ENTITY, Failed { form: String::new(), problems }))
@@ -110,14 +110,14 @@ fn fail(app: &App, error: AccountError, wrong: &str) -> Result<(StatusCode, Fail
             let failed = Failed { form: wrong.to_owned(), problems: Problems::default() };
             Ok((StatusCode::UNPROCESSABLE_ENTITY, failed))
         }
-        other => Err(refuse(app, other)),
+        other => Err(Box::new(refuse(app, other))),
     }
 }
 
 /// An error as a page of its own.
 fn refuse(app: &App, error: AccountError) -> Response {
     match error {
-        AccountError::Store(error) => unavailable(app, error),
+        AccountError::Store(error) => unavailable(app, &error),
         AccountError::Busy(_) => {
             let text = "Many people sign in at the moment. Wait a few seconds, then try again.";
             with_retry(message(app, StatusCode::SERVICE_UNAVAILABLE, "Please wait", text, None), 5)
@@ -144,7 +144,7 @@ fn refuse(app: &App, error: AccountError) -> Response {
     }
 }
 
-fn unavailable(app: &App, error: bramble_store::StoreError) -> Response {
+fn unavailable(app: &App, error: &bramble_store::StoreError) -> Response {
     tracing::error!(%error, "the database failed while answering a request");
     let text = "The server cannot reach its database. Wait a few seconds, then try again.";
     with_retry(message(app, StatusCode::SERVICE_UNAVAILABLE, "Please wait", text, None), 5)

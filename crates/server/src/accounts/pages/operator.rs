@@ -66,7 +66,7 @@ async fn send(
             &app,
             match fail(&app, error, "") {
                 Ok((status, failed)) => render(&app, status, failed, &token, typed),
-                Err(response) => response,
+                Err(response) => *response,
             },
         ),
     }

@@ -104,7 +104,7 @@ async fn set(State(app): State<Ctx>, Path(text): Path<String>, Form(chosen): For
     without_referrer(
         &app,
         match fail(&app, error, "") {
-            Err(response) => response,
+            Err(response) => *response,
             Ok((status, failed)) => match form(&app, &text, failed, status).await {
                 Ok(response) => response,
                 Err(error) => refuse(&app, error),

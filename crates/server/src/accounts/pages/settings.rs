@@ -125,7 +125,7 @@ async fn rename(State(app): State<Ctx>, caller: SignedIn, Form(typed): Form<Name
             Ok((status, failed)) => {
                 render(&app, &caller, status, failed, typed.name, &After::default()).await
             }
-            Err(response) => response,
+            Err(response) => *response,
         },
     }
 }
@@ -153,7 +153,7 @@ async fn change_password(
         Ok(()) => done("password"),
         Err(error) => match fail(&app, error, "Sign in again, then change the password.") {
             Ok((status, failed)) => password_page(&app, &caller, status, failed),
-            Err(response) => response,
+            Err(response) => *response,
         },
     }
 }

@@ -71,7 +71,7 @@ async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>
                 Ok((status, failed)) => {
                     render(&app, status, failed, typed.email.clone(), typed.return_to, false)
                 }
-                Err(response) => response,
+                Err(response) => *response,
             }
         }
     }

@@ -104,7 +104,7 @@ async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>
             Ok((status, failed)) => {
                 page(status, &SignUp { frame: frame_signed_out(&app), failed, typed_name: name, email })
             }
-            Err(response) => response,
+            Err(response) => *response,
         },
     }
 }
@@ -186,7 +186,7 @@ async fn confirm(
     without_referrer(
         &app,
         match fail(&app, error, wrong) {
-            Err(response) => response,
+            Err(response) => *response,
             Ok((status, failed)) => match confirm_page(&app, &browser, &text, failed, status).await {
                 Ok(response) => response,
                 Err(error) => refuse(&app, error),
