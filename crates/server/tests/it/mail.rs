@@ -100,8 +100,8 @@ async fn a_mail_leaves_in_both_forms_and_is_erased() {
         assert!(taken[0].contains(part), "{part}: {}", taken[0]);
     }
     // Long lines are folded on the wire.
-    let token = link.rsplit('/').next().expect("a token");
-    assert!(taken[0].replace("=\n", "").contains(token), "{}", taken[0]);
+    let secret = link.rsplit('/').next().expect("a token");
+    assert!(taken[0].replace("=\n", "").contains(secret), "{}", taken[0]);
     let all = mail::list(&site.app).await.expect("the outbox");
     assert_eq!((all.len(), all[0].state), (1, "sent"));
     let shown = mail::show(&site.app, all[0].id).await.expect("reads").expect("a mail");
