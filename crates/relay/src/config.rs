@@ -84,20 +84,29 @@ pub struct Limits {
     pub write_timeout: Duration,
 }
 
+impl Limits {
+    /// The defaults with another rate per credential, in bytes per second, and a burst that fits it.
+    pub fn at_rate(bytes_per_second: u64) -> Self {
+        // A sixth of a second, but never so little that one full window does not pass.
+        let burst_bytes = (bytes_per_second / 6).max(256 * 1024);
+        Self { bytes_per_second, burst_bytes, ..Self::default() }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             allocations: 4096,
             allocations_per_credential: 2,
-            // 50 Mbit/s.
-            bytes_per_second: 6_250_000,
+            // 100 Mbit/s.
+            bytes_per_second: 12_500_000,
             // Some 160 ms at that rate: more than one round trip's worth of a fast sender.
-            burst_bytes: 1_000_000,
+            burst_bytes: 2_000_000,
             bytes_per_credential: 20_000_000_000,
             peers_per_allocation: 128,
             streams: 4096,
             streams_per_address: 256,
-            // Some 80 ms at 50 Mbit/s: more would be delay without use.
+            // Some 40 ms at 100 Mbit/s: more would be delay without use.
             stream_queue_bytes: 512 * 1024,
             // An office behind one address makes some twenty requests per session it opens. An answer has at most 88
             // bytes with its headers, so nobody's line is filled with them.

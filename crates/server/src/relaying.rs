@@ -60,7 +60,7 @@ impl Relaying {
             allow: relay.allow.clone(),
             own_addresses: own_addresses(config.listen.ip()),
             secret: secret.clone(),
-            limits: bramble_relay::Limits::default(),
+            limits: bramble_relay::Limits::at_rate(relay.rate),
         };
         let time = Arc::clone(&clock);
         let now: bramble_relay::Clock = Arc::new(move || u64::try_from(time.unix()).unwrap_or_default());
@@ -217,6 +217,7 @@ mod tests {
             tls: None,
             public_ip: public.map(|ip| ip.parse().expect("an address")),
             ports: 49152..=49999,
+            rate: 12_500_000,
             allow: Vec::new(),
         };
         let host = |url: &str, relay: &RelayConfig| super::host(&Url::parse(url).expect("a URL"), relay);

@@ -156,6 +156,8 @@ pub struct RelayConfig {
     pub public_ip: Option<IpAddr>,
     /// Ports of relayed addresses.
     pub ports: RangeInclusive<u16>,
+    /// Bytes per second that each side of a session may relay, each way.
+    pub rate: u64,
     /// Private networks that may be relayed to.
     pub allow: Vec<ipnet::IpNet>,
 }

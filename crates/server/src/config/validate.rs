@@ -189,10 +189,11 @@ impl Reading<'_> {
         let public_ip = self.parse("relay-public-ip", "an IP address");
         let allow = self.networks("relay-allow");
         let ports = self.ports();
+        let rate = self.rate();
         if tls.is_some() && self.values.text("tls-cert").is_none() {
             self.problem("relay-tls", "needs tls-cert and tls-key");
         }
-        on.then_some(RelayConfig { udp: udp?, tcp: tcp?, tls, public_ip, ports: ports?, allow })
+        on.then_some(RelayConfig { udp: udp?, tcp: tcp?, tls, public_ip, ports: ports?, rate: rate?, allow })
     }
 
     fn ports(&mut self) -> Option<RangeInclusive<u16>> {
@@ -206,6 +207,17 @@ impl Reading<'_> {
                 None
             }
         }
+    }
+
+    /// In bytes per second.
+    fn rate(&mut self) -> Option<u64> {
+        let words = "megabits per second from 1 to 10000";
+        let megabits: u64 = self.parse("relay-rate", words)?;
+        if !(1..=10_000).contains(&megabits) {
+            self.problem("relay-rate", &format!("must be {words}"));
+            return None;
+        }
+        Some(megabits * 1_000_000 / 8)
     }
 
     fn smtp_url(&mut self) -> Option<Hidden> {
@@ -245,7 +257,8 @@ mod tests {
         assert_eq!(config.origin(), "http://localhost:8080");
         assert_eq!(config.database, Target::Sqlite("/x/bramble.db".into()));
         assert!(!config.https() && !config.insecure_http());
-        assert_eq!(config.relay.expect("on").ports, 49152..=49999);
+        let relay = config.relay.expect("on");
+        assert_eq!((relay.ports, relay.rate), (49152..=49999, 12_500_000));
     }
 
     #[test]
@@ -272,6 +285,9 @@ mod tests {
             ("relay", "maybe"),
             ("relay-ports", "9-1"),
             ("relay-ports", "80-90"),
+            ("relay-rate", "0"),
+            ("relay-rate", "10001"),
+            ("relay-rate", "fast"),
             ("relay-tls", "0.0.0.0:5349"),
             ("smtp-url", "http://mail"),
             ("log-format", "xml"),
