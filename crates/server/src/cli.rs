@@ -6,7 +6,7 @@ use crate::config::{Config, LogFormat, Problem, Values, check};
 use crate::lifecycle;
 use bramble_wire::MailId;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -170,7 +170,7 @@ fn config_check(matches: &ArgMatches) -> ExitCode {
 fn serve(matches: &ArgMatches) -> ExitCode {
     match configuration(matches) {
         Ok(config) => {
-            start_logging(config.log_format, "info");
+            start_logging(config.log_format, "info,sea_orm_migration=warn");
             run(lifecycle::run(config))
         }
         Err(problems) => refuse(&problems),
@@ -261,7 +261,9 @@ fn refuse(problems: &[Problem]) -> ExitCode {
 fn start_logging(format: LogFormat, level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BRAMBLE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::start::StartError;
 use crate::{accounts, admin};
 use bramble_model::{OsRandom, SystemClock};
+use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::future::Future;
 use std::os::linux::net::SocketAddrExt;
@@ -24,6 +25,8 @@ const STOP: Duration = Duration::from_secs(9);
 /// Runs a server until it is told to stop.
 pub async fn run(config: Config) -> ExitCode {
     raise_open_files();
+    // Whatever is made in the data folder is for this user alone.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     let server = match start(config).await {
         Ok(server) => server,
         Err(error) => {

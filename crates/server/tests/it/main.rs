@@ -1,8 +1,14 @@
-//! The server, asked over HTTP without a network in between, on real databases.
+//! The server from outside: in this process on free ports, asked without a network in between, or as
+//! the real program. On real databases.
 
 mod accounts;
 mod desk;
 mod devices;
+mod event_stream;
+mod harness;
 mod linking;
 mod mail;
+mod program;
+mod routes;
 mod sessions;
+mod strangers;
