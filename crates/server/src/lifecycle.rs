@@ -27,17 +27,18 @@ pub async fn run(config: Config) -> ExitCode {
     raise_open_files();
     // Whatever is made in the data folder is for this user alone.
     rustix::process::umask(Mode::from_raw_mode(0o077));
-    let server = match start(config).await {
-        Ok(server) => server,
-        Err(error) => {
-            eprintln!("bramble: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    // Heard from the first moment: whoever sees the port open may ask for the end.
     let (mut stop, mut hang_up) = match (Stop::new(), signal(SignalKind::hangup())) {
         (Ok(stop), Ok(hang_up)) => (stop, hang_up),
         (Err(error), _) | (_, Err(error)) => {
             eprintln!("bramble: signals cannot be heard: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let server = match start(config).await {
+        Ok(server) => server,
+        Err(error) => {
+            eprintln!("bramble: {error}");
             return ExitCode::FAILURE;
         }
     };

@@ -144,7 +144,12 @@ pub async fn open(config: &Config, random: &dyn Random) -> Result<(Store, Master
         std::fs::rename(&unborn, &path).map_err(failed)?;
     }
     let key = MasterKey::new(&bytes);
-    check_key(&store, &key, random).await?.ok_or(StartError::KeyForeign(path))?;
+    let fits = check_key(&store, &key, random).await.map_err(|error| match database {
+        // The first write shows whether somebody else holds the file.
+        Some(file) if error.is_locked() => OpenError::Locked(file.clone()).into(),
+        _ => StartError::from(error),
+    })?;
+    fits.ok_or(StartError::KeyForeign(path))?;
     Ok((store, key))
 }
 

@@ -45,6 +45,11 @@ impl StoreError {
     pub fn is_conflict(&self) -> bool {
         matches!(self.0.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
     }
+
+    /// Whether another process holds the SQLite file.
+    pub fn is_locked(&self) -> bool {
+        self.0.to_string().contains("database is locked")
+    }
 }
 
 /// The result of every query.
