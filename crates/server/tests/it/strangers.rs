@@ -161,6 +161,7 @@ async fn stun_on_the_https_port_reaches_the_relay() {
         tls: None,
         public_ip: None,
         ports: 49152..=49999,
+        rate: 12_500_000,
         allow: Vec::new(),
     };
     let server = TestApp::with(true, |config| config.relay = Some(relay)).await;
