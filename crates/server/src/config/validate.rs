@@ -214,7 +214,7 @@ impl Reading<'_> {
         let words = "megabits per second from 1 to 10000";
         let megabits: u64 = self.parse("relay-rate", words)?;
         if !(1..=10_000).contains(&megabits) {
-            self.problem("relay-rate", &format!("must be {words}"));
+            self.problem("relay-rate", format!("must be {words}"));
             return None;
         }
         Some(megabits * 1_000_000 / 8)

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 const TICK: Duration = Duration::from_secs(1);
 /// How often the store hears that a device is still there, so that after a crash "last seen" is not
 /// the time of its connection days ago.
-const SEEN_EVERY: Duration = Duration::from_secs(300);
+const SEEN_EVERY: Duration = Duration::from_mins(5);
 /// Devices in one statement, well below the number of parameters that both engines take.
 const BATCH: usize = 500;
 

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 /// Streams that may replace each other within [`DUPLICATE_WINDOW`] before the token counts as copied.
 const DUPLICATE_REPLACEMENTS: usize = 3;
 /// In which time.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(60);
+const DUPLICATE_WINDOW: Duration = Duration::from_mins(1);
 
 /// The device streams of this node.
 #[derive(Debug)]
