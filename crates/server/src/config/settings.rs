@@ -99,7 +99,12 @@ pub const ALL: &[Setting] = &[
         "The address that others reach the relay at, if it differs from the bound one",
     ),
     setting("relay-ports", "A-B", Some("49152-49999"), "Ports of relayed addresses"),
-    setting("relay-rate", "MBIT", Some("100"), "Megabits per second that each side of a session may relay, each way"),
+    setting(
+        "relay-rate",
+        "MBIT",
+        Some("100"),
+        "Megabits per second that each side of a session may relay, each way",
+    ),
     setting("relay-allow", "CIDR,…", None, "Private networks that may be relayed to [default: none]"),
     secret(setting(
         "smtp-url",

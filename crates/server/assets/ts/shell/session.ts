@@ -249,12 +249,9 @@ export class Session {
 
   private connectionChanged(state: RTCPeerConnectionState): void {
     if (state === "failed") {
-      this.end(
-        this.state === "connecting" || this.state === "opening"
-          ? "The device answered, but no way to it was found. Try again; if it stays so, ask the operator of this server for a relay."
-          : LOST,
-        true,
-      );
+      // Before it stood, this is not the end: the device's own relay may still be on its way, and a new
+      // candidate begins the checks again. The deadline of connecting decides.
+      if (this.state !== "opening" && this.state !== "connecting") this.end(LOST, true);
     } else if (state === "disconnected" && this.state === "live") this.interrupt();
     else if (state === "connected" && this.state === "interrupted") this.ping();
   }
