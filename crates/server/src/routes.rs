@@ -132,6 +132,7 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("DELETE", "/me", Caller::Proved),
     ("GET", "/deployments/pending", Caller::Proved),
     ("POST", "/deployments/{id}/{report}", Caller::Proved),
+    ("GET", "/client/ice-servers", Caller::Proved),
     ("POST", "/client/sessions/sync", Caller::Proved),
     ("GET", "/client/sessions/{id}/offer", Caller::Proved),
     ("POST", "/client/sessions/{id}/answer", Caller::Proved),

@@ -40,6 +40,8 @@ pub enum Scope {
     CodeAccount,
     /// Codes of devices from one address.
     CodeAddress,
+    /// Relay credentials that one device asks for outside of sessions.
+    IceServers,
 }
 
 /// How a scope slows down.
@@ -59,7 +61,7 @@ impl Scope {
             // Offices and mobile networks share one.
             Self::SignInAddress => Rule::Backoff { free: 30 },
             Self::SignInBrowser => Rule::Backoff { free: 10 },
-            Self::RequestAddress | Self::CodeAccount => hourly(20),
+            Self::RequestAddress | Self::CodeAccount | Self::IceServers => hourly(20),
             Self::MailRecipient => hourly(5),
             Self::CodeAddress => hourly(60),
         }

@@ -194,6 +194,7 @@ pub async fn delete(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), Device
         .await?;
     tx.commit().await?;
     sessions::tell_ended(app, &ended, WHY);
+    sessions::end_trials(app, id);
     app.link.disconnect(id, Some(Command::SignOut {}));
     app.live.tell(Change { account: device.account, device: None });
     tracing::info!(device.id = %id, "device deleted");

@@ -1,10 +1,11 @@
 //! What a device calls about its sessions.
 
-use super::{SessionError, of_device, signalling, tell_ended};
+use super::{SessionError, of_device, relay_id, signalling, tell_ended};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::Device;
 use crate::auth::device::DeviceBody;
+use crate::auth::throttle::Scope;
 use crate::error::ApiFailure;
 use crate::live::Change;
 use axum::extract::{Path, State};
@@ -18,7 +19,7 @@ use bramble_relay::credentials::Side;
 use bramble_store::StoreError;
 use bramble_store::sessions::{Session, Which};
 use bramble_wire::SessionId;
-use bramble_wire::device_api::{MAX_STRING, SessionIds};
+use bramble_wire::device_api::{IceServers, MAX_STRING, SessionIds};
 use bramble_wire::events::Command;
 use bramble_wire::signalling::{
     Answer, CandidateBody, Offer, Permissions, ReportedState, StateReport, Visitor,
@@ -29,6 +30,7 @@ const MAX_SYNC: usize = 100;
 
 pub(super) fn routes() -> Router<Ctx> {
     Router::new()
+        .route("/client/ice-servers", get(ice_servers))
         .route("/client/sessions/sync", post(sync))
         .route("/client/sessions/{id}/offer", get(offer))
         .route("/client/sessions/{id}/answer", post(answer))
@@ -38,6 +40,19 @@ pub(super) fn routes() -> Router<Ctx> {
 
 fn parse(id: &str) -> Result<SessionId, ApiFailure> {
     id.parse().map_err(|_| ApiFailure::not_found())
+}
+
+/// What a session of this device would get, for its owner to find out why sessions find no way. The
+/// credentials are the device's own; deleting it ends what they relay.
+async fn ice_servers(State(app): State<Ctx>, device: Device) -> Result<Json<IceServers>, ApiFailure> {
+    if let Err(wait) = app.throttle.attempt(app.clock.now(), Scope::IceServers, &device.id.to_string()) {
+        let seconds = u16::try_from(wait.seconds()).unwrap_or(u16::MAX);
+        let text = format!("This device asked for relays too often. Try again in {}.", wait.words());
+        return Err(
+            ApiFailure::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", text).retry_after(seconds)
+        );
+    }
+    Ok(Json(IceServers { ice_servers: app.relay_ice_servers(relay_id(device.id), Side::Device) }))
 }
 
 async fn offer(

@@ -294,6 +294,16 @@ async fn end(app: &App, which: Which, reason: &str, failed: bool) -> Result<(), 
     Ok(())
 }
 
+/// By which the relay knows a device that tries it without a session.
+fn relay_id(device: DeviceId) -> SessionId {
+    SessionId(device.0)
+}
+
+/// Ends what a device relays without a session. To be called once its entry is gone.
+pub fn end_trials(app: &App, device: DeviceId) {
+    app.relay_end_session(relay_id(device));
+}
+
 /// Tells the device, the browser and the relay that sessions are over.
 pub fn tell_ended(app: &App, ended: &[Session], reason: &str) {
     tell(app, ended, reason, false);

@@ -379,3 +379,21 @@ async fn sessions_of_devices_that_never_come_back_end_some_time() {
     sessions::sweep(&desk.app).await.expect("sweeps");
     assert!(sessions::live_of_device(&desk.app, device.id).await.expect("reads").is_empty(), "{session}");
 }
+
+#[tokio::test]
+async fn a_device_may_try_the_relays_now_and_then() {
+    let desk = Desk::new().await;
+    let ann = desk.person("ann").await;
+    let device = desk.device(&ann, "s1").await;
+    let stranger = desk.device_call("GET", "/client/ice-servers", None, None).await;
+    assert_eq!(stranger.status, StatusCode::UNAUTHORIZED);
+    let other = desk.device(&ann, "s2").await;
+    for _ in 0..20 {
+        let answer = device.call("GET", "/client/ice-servers", Value::Null).await;
+        assert_eq!((answer.status, answer.json()), (StatusCode::OK, json!({ "ice_servers": [] })));
+    }
+    let answer = device.call("GET", "/client/ice-servers", Value::Null).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.headers["retry-after"], "3600");
+    assert_eq!(other.call("GET", "/client/ice-servers", Value::Null).await.status, StatusCode::OK);
+}

@@ -188,4 +188,10 @@ async fn stun_on_the_https_port_reaches_the_relay() {
             .any(|url| *url == format!("turns:localhost:{}?transport=tcp", server.address().port()))
     );
     assert_eq!(turn.username.as_deref(), Some("1795349400:00000000-0000-0000-0000-000000000000:b"));
+    let device = server.device().await;
+    let request = server.http().get(server.url("/client/ice-servers")).bearer_auth(device.token.expose());
+    let told: bramble_wire::device_api::IceServers =
+        request.send().await.expect("an answer").json().await.expect("servers");
+    assert_eq!(told.ice_servers[1].urls, turn.urls);
+    assert_eq!(told.ice_servers[1].username, Some(format!("1795349400:{}:d", device.id)));
 }
