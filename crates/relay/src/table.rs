@@ -1,7 +1,7 @@
 //! All allocations, found by client and by relayed address, and what is remembered about credentials.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -47,6 +47,11 @@ impl Table {
 
     pub(crate) fn is_relayed(&self, address: SocketAddr, now: Instant) -> bool {
         self.read().by_relayed.get(&address).is_some_and(|it| it.is_live(now))
+    }
+
+    /// Whether any relayed address is at `ip`.
+    pub(crate) fn relays_at(&self, ip: IpAddr, now: Instant) -> bool {
+        self.read().by_relayed.iter().any(|(address, it)| address.ip() == ip && it.is_live(now))
     }
 
     pub(crate) fn len(&self) -> usize {

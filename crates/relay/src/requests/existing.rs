@@ -52,7 +52,11 @@ impl Request<'_> {
             .collect();
         let peers = peers.filter(|it| !it.is_empty()).ok_or(code::BAD_REQUEST)?;
         for peer in &peers {
-            self.check_peer(allocation, *peer)?;
+            // A permission is for an address (§9); some clients name no port with it. Each datagram is looked at
+            // with its port all the same.
+            if peer.port() != 0 || !self.shared.table.relays_at(peer.ip(), self.now) {
+                self.check_peer(allocation, nameless_port(*peer))?;
+            }
         }
         let addresses: Vec<_> = peers.iter().map(SocketAddr::ip).collect();
         if !allocation.permit(&addresses, self.now) {
@@ -88,4 +92,9 @@ impl Request<'_> {
         }
         Ok(())
     }
+}
+
+/// What the filter is asked for a peer without a port: it refuses port 0, which no datagram can go to.
+fn nameless_port(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip(), peer.port().max(1))
 }
