@@ -96,6 +96,8 @@ export class Screen {
     this.xterm = new Terminal({
       fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"),
       fontSize: size >= SMALLEST_FONT && size <= LARGEST_FONT ? size : FONT,
+      // At 1, fonts whose underscore reaches the bottom of the line lose it.
+      lineHeight: 1.15,
       scrollback: SCROLLBACK,
       theme: THEME,
       cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
