@@ -203,6 +203,7 @@ struct Arguments {
 /// The whole of the program `rpi-connectd`.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    crate::descriptor::keep_from_children();
     log_to_stderr(arguments.verbose);
     // A core dump would hold the token, and no process of the user may look into this one.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);

@@ -119,6 +119,8 @@ struct Place {
 /// Parses the arguments and does what they say. clap ends the process with 2 for wrong usage.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // The daemon that `on` starts would hold a calling script's lock for months.
+    crate::descriptor::keep_from_children();
     match run(&cli.command) {
         Ok(code) => code,
         Err(failure) => {

@@ -2,9 +2,12 @@
 //! starting the daemon ourselves.
 
 use super::{Failure, Place, say};
-use crate::local_api::{
-    Request,
-    client::{LocalError, ask},
+use crate::{
+    local_api::{
+        Request,
+        client::{LocalError, ask},
+    },
+    state::NO_LINK,
 };
 use std::{
     ffi::OsStr,
@@ -139,7 +142,13 @@ fn start(place: &Place) -> Result<(), Failure> {
     place.folder.prepare().map_err(Failure::new)?;
     let log_path = place.folder.log();
     // The last run's log is enough; it must not grow for years.
-    let log = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&log_path);
+    let log = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(NO_LINK)
+        .open(&log_path);
     let log = log.map_err(|error| Failure::new(format!("{}: {error}", log_path.display())))?;
     let program = daemon();
     let mut child = Command::new(&program)

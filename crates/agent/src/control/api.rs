@@ -18,6 +18,9 @@ use http::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
+/// Longest sentence of a server that is shown, in characters.
+const MOST_WORDS: usize = 300;
+
 /// Why a call brought nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -46,6 +49,11 @@ pub enum CallError {
     /// An answer that makes no sense.
     #[error("the server's answer cannot be read: {0}")]
     Nonsense(String),
+}
+
+/// A server's words without what could disturb a terminal or forge a line of the log.
+fn sentence(text: &str) -> String {
+    bramble_model::text::clip(text, MOST_WORDS)
 }
 
 fn words(error: &ApiError) -> &str {
@@ -83,11 +91,17 @@ impl CallError {
 /// Sorts an answer that is no success.
 fn failure(response: &Response) -> CallError {
     let status = response.status;
-    let error: ApiError = serde_json::from_slice(&response.body).unwrap_or(ApiError {
+    let said: ApiError = serde_json::from_slice(&response.body).unwrap_or(ApiError {
         error: String::new(),
         error_description: None,
         message: None,
     });
+    // These words end up on a person's terminal and in the log.
+    let error = ApiError {
+        error: sentence(&said.error),
+        error_description: said.error_description.as_deref().map(sentence),
+        message: said.message.as_deref().map(sentence),
+    };
     if status == StatusCode::UNAUTHORIZED && error.error == error::INVALID_TOKEN {
         CallError::InvalidToken
     } else if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
@@ -277,4 +291,28 @@ fn read<T: DeserializeOwned>(response: Response) -> Result<T, CallError> {
 #[expect(clippy::unnecessary_wraps, reason = "ends a chain of calls that can fail")]
 fn done(_: Response) -> Result<(), CallError> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_words_do_not_reach_the_terminal_as_they_are() {
+        let body = format!(
+            r#"{{"error":"no\u001b[2J","error_description":"Fine.\n{{forged}} \u009b31m\u202e{}"}}"#,
+            "x".repeat(5000)
+        );
+        let response = Response {
+            status: StatusCode::FORBIDDEN,
+            headers: http::HeaderMap::default(),
+            body: body.into(),
+        };
+        let failure = failure(&response);
+        let shown = failure.to_string();
+        assert!(shown.starts_with("the server refused (403 Forbidden): Fine."), "{shown}");
+        assert!(shown.len() < 400, "{}", shown.len());
+        assert!(!shown.chars().any(|c| c.is_control() || c == '\u{202e}'), "{shown:?}");
+        assert!(!failure.code().is_some_and(|code| code.contains('\u{1b}')));
+    }
 }

@@ -157,8 +157,10 @@ async fn try_exchange(shared: &Shared, target: Option<Target>) -> Outcome {
     };
     match sign_in::with_key(shared, &target, &key).await {
         Ok(()) => {
-            // The sign-in is on the disk; only now may the key go.
-            if let Err(error) = shared.folder.delete_auth_key() {
+            // The sign-in is on the disk; only now may the key go. Another that came meanwhile was not
+            // exchanged and stays.
+            let same = matches!(shared.folder.auth_key(), Ok(Some(there)) if there == key);
+            if same && let Err(error) = shared.folder.delete_auth_key() {
                 tracing::warn!(%error, "the used auth.key could not be deleted");
             }
             Outcome::SignedIn

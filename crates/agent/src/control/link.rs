@@ -16,6 +16,8 @@ use tokio::time::{Instant, timeout};
 /// The least time between two attempts that the network's changes cause: a flapping cable or a starting
 /// container makes dozens of them.
 const NETWORK_PAUSE: Duration = Duration::from_secs(2);
+/// A wait that a person would notice.
+const WORTH_SAYING: Duration = Duration::from_secs(5);
 /// A clock that is this wrong deserves a word in the log.
 const CLOCK_TOLERANCE: i64 = 300;
 
@@ -73,6 +75,7 @@ async fn stay_linked(
                 }
                 let wait = backoff.next(retry_after);
                 tracing::info!(wait.seconds = wait.as_secs_f32(), "no link to the server: {why}");
+                let why = if wait >= WORTH_SAYING { format!("{why}; {}", next_attempt(wait)) } else { why };
                 shared.link.send_replace(LinkState::Connecting { why: Some(why) });
                 if stood > Duration::ZERO {
                     shared.sessions.server_contact(false);
@@ -80,6 +83,16 @@ async fn stay_linked(
                 pause(wait, retry_after.is_some(), network).await;
             }
         }
+    }
+}
+
+/// In words, for a person who wonders whether anything happens.
+fn next_attempt(wait: Duration) -> String {
+    let seconds = wait.as_secs();
+    if seconds < 120 {
+        format!("the next attempt is in {seconds} seconds")
+    } else {
+        format!("the next attempt is in {} minutes", seconds / 60)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
 use bramble_wire::device_api::{CodeAnswer, CodeRequest, Linked, error};
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::Instant;
+use url::Url;
 
 /// How long a person waits for a server that does not answer a key.
 const EXCHANGE_TIME: Duration = Duration::from_secs(30);
@@ -114,6 +115,7 @@ pub struct PendingCode {
     api: OpenApi,
     target: Target,
     code: CodeAnswer,
+    page: Url,
 }
 
 /// Asks for a code that a person approves in a browser.
@@ -126,19 +128,26 @@ pub async fn request_code(shared: &Shared, target: &Target) -> Result<PendingCod
         model: shared.platform.board().and_then(|board| board.model),
     };
     let code = patiently(shared, &api, || api.request_code(&request)).await?;
-    Ok(PendingCode { api, target: target.clone(), code })
+    let page = web_address(&code.verification_uri_complete)?;
+    Ok(PendingCode { api, target: target.clone(), code, page })
 }
 
 impl PendingCode {
     /// The page where it is approved.
     pub fn page(&self) -> &str {
-        &self.code.verification_uri_complete
+        self.page.as_str()
     }
+}
+
+/// What a person is asked to open, written so that it cannot disturb the terminal.
+fn web_address(text: &str) -> Result<Url, CallError> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
+    url.ok_or_else(|| CallError::Nonsense("the page to open is no web address".to_owned()))
 }
 
 /// Signs in once somebody approved the code.
 pub async fn with_code(shared: &Shared, pending: PendingCode) -> Result<(), SignInError> {
-    let PendingCode { api, target, code } = pending;
+    let PendingCode { api, target, code, .. } = pending;
     let device_code = SecretText::new(code.device_code.clone());
     let deadline = Instant::now() + Duration::from_secs(code.expires_in).min(LONGEST_CODE);
     let mut interval = Duration::from_secs(code.interval).clamp(LEAST_INTERVAL, MOST_INTERVAL);
@@ -224,4 +233,20 @@ fn keep(shared: &Shared, target: &Target, api: &OpenApi, linked: Linked) -> Resu
     tracing::info!(device.id = %stored.device_id, server = %stored.server, "signed in");
     shared.adopt(Credential { api: api.signed_in(access_token), stored });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::web_address;
+
+    #[test]
+    fn a_page_to_open_is_a_web_address_and_prints_as_one() {
+        let url = web_address("https://pi.example/verify/TKD8-F392").expect("an address");
+        assert_eq!(url.as_str(), "https://pi.example/verify/TKD8-F392");
+        let url = web_address("https://pi.example/\u{1b}]0;title\u{7}").expect("an address");
+        assert!(!url.as_str().chars().any(char::is_control), "{url}");
+        for text in ["", "verify", "javascript:alert(1)", "\u{1b}[2Jhttps://pi.example/"] {
+            assert!(web_address(text).is_err(), "{text:?}");
+        }
+    }
 }

@@ -52,6 +52,10 @@ impl Conversation {
             io::ErrorKind::PermissionDenied => LocalError::Foreign,
             _ => LocalError::Io(error),
         })?;
+        // Whoever can put a socket there (after `su` with another user's XDG_RUNTIME_DIR) would get a key.
+        if !is_of(&stream, rustix::process::geteuid()) {
+            return Err(LocalError::Foreign);
+        }
         stream.set_write_timeout(Some(ANSWER_TIME)).map_err(LocalError::Io)?;
         let mut line = serde_json::to_vec(request).map_err(|error| LocalError::Io(error.into()))?;
         line.push(b'\n');
@@ -95,5 +99,27 @@ impl Conversation {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(LocalError::Closed),
             Err(error) => Err(LocalError::Io(error)),
         }
+    }
+}
+
+/// Whether a process of this user listens at the other end.
+fn is_of(stream: &UnixStream, user: rustix::process::Uid) -> bool {
+    rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Uid, geteuid};
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_socket_of_another_user_is_told_apart() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = place.path().join("socket");
+        let _listener = UnixListener::bind(&path).expect("binds");
+        let stream = UnixStream::connect(&path).expect("connects");
+        assert!(is_of(&stream, geteuid()));
+        assert!(!is_of(&stream, Uid::from_raw(geteuid().as_raw() + 1)));
     }
 }

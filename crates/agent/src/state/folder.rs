@@ -1,6 +1,7 @@
 //! The state folder and the files in it.
 
 use super::{SecretText, Settings, StoredToken};
+use rustix::fs::OFlags;
 use std::{
     ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions},
@@ -11,6 +12,11 @@ use std::{
 
 /// Largest file that is read from the folder, in bytes: a token with a chain of authorities.
 const MAX_FILE: u64 = 512 * 1024;
+/// A file that is emptied and written must be in the folder itself: the folder may have been open to others
+/// until [`StateFolder::prepare`] closed it.
+pub(crate) const NO_LINK: i32 = OFlags::NOFOLLOW.bits().cast_signed();
+/// Opening a pipe that lies there would wait for somebody to write to it.
+const NO_WAIT: i32 = OFlags::NONBLOCK.bits().cast_signed();
 /// Overrides the folder, for tests and for several agents of one user.
 pub const VARIABLE: &str = "RPI_CONNECT_STATE_DIR";
 
@@ -96,8 +102,13 @@ impl StateFolder {
 
     /// The local socket: in `$XDG_RUNTIME_DIR`, without that (or for a folder of one's own) in here.
     pub fn socket(&self) -> PathBuf {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|p| p.is_absolute());
-        match runtime {
+        self.socket_in(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from))
+    }
+
+    /// A runtime folder that is missing or another user's (`su` and `sudo -E` keep the variable) counts as
+    /// none: who owns the folder decides who answers on the socket.
+    fn socket_in(&self, runtime: Option<PathBuf>) -> PathBuf {
+        match runtime.filter(|path| path.is_absolute() && is_private(path)) {
             Some(runtime) if !self.overridden => runtime.join(SOCKET),
             _ => self.path.join(SOCKET),
         }
@@ -134,6 +145,7 @@ impl StateFolder {
             .truncate(false)
             .write(true)
             .mode(0o600)
+            .custom_flags(NO_LINK)
             .open(&path)
             .map_err(|source| io_error(&path, source))?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
@@ -219,7 +231,7 @@ impl StateFolder {
 
     fn read(&self, name: &str) -> Result<Option<String>, FolderError> {
         let path = self.path.join(name);
-        let file = match File::open(&path) {
+        let file = match OpenOptions::new().read(true).custom_flags(NO_WAIT).open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(io_error(&path, source)),
@@ -263,6 +275,13 @@ impl StateFolder {
     }
 }
 
+/// A folder of this user that nobody else can put anything into.
+fn is_private(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|found| {
+        found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0
+    })
+}
+
 fn io_error(path: &Path, source: io::Error) -> FolderError {
     FolderError::Io { path: path.to_owned(), source }
 }
@@ -298,6 +317,51 @@ mod tests {
         assert!(matches!(folder.lock(), Err(FolderError::Locked(_))));
         drop(held);
         folder.lock().expect("free again");
+    }
+
+    #[test]
+    fn a_socket_is_put_where_nobody_else_can_put_one() {
+        let place = tempfile::tempdir().expect("a folder");
+        let own = StateFolder { path: place.path().join("state"), overridden: false };
+        let runtime = place.path().join("runtime");
+        let beside = own.path().join(SOCKET);
+        let chosen = || own.socket_in(Some(runtime.clone()));
+        assert_eq!(own.socket_in(None), beside);
+        assert_eq!(own.socket_in(Some("relative".into())), beside);
+        assert_eq!(chosen(), beside, "it is missing");
+        DirBuilder::new().mode(0o700).create(&runtime).expect("a folder");
+        assert_eq!(chosen(), runtime.join(SOCKET));
+        fs::set_permissions(&runtime, fs::Permissions::from_mode(0o777)).expect("chmod");
+        assert_eq!(chosen(), beside, "anybody may write there");
+        assert_eq!(StateFolder::at(own.path()).socket_in(Some(place.path().into())), beside);
+    }
+
+    #[test]
+    fn a_link_is_not_followed_to_empty_a_file_elsewhere() {
+        let place = tempfile::tempdir().expect("a folder");
+        let precious = place.path().join("precious");
+        fs::write(&precious, "words").expect("writes");
+        let folder = StateFolder::at(place.path().join("state"));
+        folder.prepare().expect("prepares");
+        std::os::unix::fs::symlink(&precious, folder.path().join(LOCK)).expect("links");
+        assert!(folder.lock().is_err());
+        assert_eq!(fs::read_to_string(precious).expect("still there"), "words");
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_file_is_not_waited_for() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = StateFolder::at(place.path());
+        let path = place.path().join(AUTH_KEY);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .expect("a pipe");
+        assert!(matches!(folder.auth_key(), Err(FolderError::Damaged { .. })));
     }
 
     #[test]

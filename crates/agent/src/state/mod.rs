@@ -11,6 +11,7 @@ mod server_url;
 mod settings;
 mod token;
 
+pub(crate) use folder::NO_LINK;
 pub use folder::{FolderError, FolderLock, StateFolder, VARIABLE as FOLDER_VARIABLE};
 pub use secret_text::SecretText;
 pub use server_url::{Configured, ServerUrl, ServerUrlError, VARIABLE as SERVER_VARIABLE, configured_server};

@@ -190,6 +190,24 @@ async fn keys_come_from_arguments_files_and_pipes_and_are_never_shown() {
 }
 
 #[tokio::test]
+async fn a_daemon_does_not_hold_what_its_starter_had_open() {
+    let machine = Machine::new();
+    let lock = machine.state().with_file_name("lock");
+    let mut script = Command::new("sh");
+    script
+        .args(["-c", "exec 7>\"$1\"; flock 7; \"$2\" on", "sh"])
+        .arg(&lock)
+        .arg(env!("CARGO_BIN_EXE_rpi-connect"))
+        .env("RPI_CONNECT_STATE_DIR", machine.state())
+        .env("RPI_CONNECT_ROOT", machine.root());
+    assert_eq!(run_command(script).await.code, Some(0));
+    let lock = std::fs::File::open(lock).expect("the script's lock");
+    let free = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+    assert_eq!(run(&machine, &["off"]).await.code, Some(0));
+    free.expect("the script's lock went with the script");
+}
+
+#[tokio::test]
 async fn on_starts_a_daemon_that_off_stops() {
     let machine = Machine::new();
     assert_eq!(run(&machine, &["on"]).await.code, Some(0));

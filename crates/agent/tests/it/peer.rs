@@ -10,6 +10,11 @@ use str0m::{Candidate, Event, Input, Output, Rtc};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+/// Far below every heartbeat timeout of a test.
+const HEARTBEAT: Duration = Duration::from_millis(250);
+/// Marks the peer's own heartbeats, whose answers no test waits for.
+const HEARTBEAT_SEQ: u64 = u64::MAX;
+
 /// What the test tells the peer.
 pub enum Order {
     Answer(String),
@@ -76,6 +81,7 @@ struct State {
 impl State {
     async fn run(mut self, mut given: mpsc::UnboundedReceiver<Order>) {
         let mut buffer = vec![0; 2048];
+        let mut heart = tokio::time::interval(HEARTBEAT);
         loop {
             let Some(timeout) = self.drain().await else { break };
             let mut fed = 0;
@@ -97,6 +103,7 @@ impl State {
                         next = (fed < 16).then(|| self.socket.try_recv_from(&mut buffer).ok()).flatten();
                     }
                 }
+                _ = heart.tick() => self.beat(),
                 () = tokio::time::sleep_until(timeout.into()) => {
                     let _ = self.rtc.handle_input(Input::Timeout(Instant::now()));
                 }
@@ -119,6 +126,15 @@ impl State {
             Order::Draw(draw) => self.draw = draw,
             Order::Vanish => unreachable!("handled by the loop"),
         }
+        let _ = self.rtc.handle_input(Input::Timeout(Instant::now()));
+    }
+
+    /// As a page does, so that a shell which is slow to start does not look like a browser that is gone.
+    fn beat(&mut self) {
+        let id = self.labels.iter().find(|(_, name)| *name == "control").map(|(id, _)| *id);
+        // It may be closing.
+        let Some(mut channel) = id.and_then(|id| self.rtc.channel(id)) else { return };
+        let _ = channel.write(false, format!(r#"{{"type":"ping","seq":{HEARTBEAT_SEQ}}}"#).as_bytes());
         let _ = self.rtc.handle_input(Input::Timeout(Instant::now()));
     }
 

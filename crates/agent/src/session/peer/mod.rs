@@ -14,7 +14,7 @@ use super::shell::{Read, Shell, ShellSettings};
 use super::{Input, Output, Refusal, SessionSettings};
 use bramble_wire::SessionId;
 use bramble_wire::channel::MAX_MESSAGE;
-use bramble_wire::signalling::{Answer, Offer};
+use bramble_wire::signalling::{Answer, MAX_CANDIDATES, Offer};
 use hear::{relayed_address, words_for};
 use phase::{FAREWELL, Phase};
 use std::collections::VecDeque;
@@ -66,8 +66,9 @@ impl Peer {
         settings: &SessionSettings,
     ) -> Result<Self, Refusal> {
         let now = Instant::now();
-        let sdp = SdpOffer::from_sdp_string(&offer.sdp).map_err(|_| Refusal::BadOffer)?;
-        if !offer.sdp.lines().any(|line| line.starts_with("m=application")) {
+        let text = bounded(&offer.sdp);
+        let sdp = SdpOffer::from_sdp_string(&text).map_err(|_| Refusal::BadOffer)?;
+        if !text.lines().any(|line| line.starts_with("m=application")) {
             return Err(Refusal::BadOffer);
         }
         let mut rtc = Rtc::builder().clear_codecs().set_sctp_max_buffered_amount(MOST_BUFFERED).build(now);
@@ -78,7 +79,7 @@ impl Peer {
         let answer = rtc.sdp_api().accept_offer(sdp).map_err(|_| Refusal::BadOffer)?;
         let answer = answer.to_sdp_string();
         let mid = answer.lines().find_map(|line| line.strip_prefix("a=mid:")).map(str::to_owned);
-        offer.sdp.lines().filter_map(relayed_address).for_each(|it| network.their_relay(it));
+        text.lines().filter_map(relayed_address).for_each(|it| network.their_relay(it));
         // Without a first timeout a session with relays only never begins its checks.
         rtc.handle_input(str0m::Input::Timeout(now)).map_err(|_| Refusal::BadOffer)?;
         Ok(Self {
@@ -250,6 +251,18 @@ impl Peer {
     }
 }
 
+/// The offer without candidates beyond what the protocol allows: each costs checks and, with every address
+/// of this device, a pair that is compared with all others. A hostile description holds a thousand.
+fn bounded(sdp: &str) -> String {
+    let mut candidates = 0;
+    let mut fits = |line: &str| {
+        let is_candidate = line.starts_with("a=candidate:");
+        candidates += usize::from(is_candidate);
+        !is_candidate || candidates <= MAX_CANDIDATES
+    };
+    sdp.split_inclusive(['\r', '\n']).filter(|line| fits(line)).collect()
+}
+
 /// What the loop waits for at the shell.
 fn wants(shell: &mut Shell, rtc: &mut Rtc, channels: &Channels, flow: &Flow) -> Option<Wants> {
     let shell = shell.running()?;
@@ -263,5 +276,24 @@ async fn wait_for_shell(shell: &mut Shell, wants: Option<Wants>) -> PtyEvent {
     match (shell.running(), wants) {
         (Some(shell), Some(wants)) => shell.pty.event(wants).await,
         _ => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offer_keeps_as_many_candidates_as_the_protocol_allows() {
+        for end in ["\r\n", "\n"] {
+            let candidate = |n: usize| format!("a=candidate:{n} 1 UDP 1 127.0.0.1 {n} typ host{end}");
+            let few: String = (1..4).map(candidate).collect();
+            let offer = format!("v=0{end}{few}a=mid:0{end}");
+            assert_eq!(bounded(&offer), offer);
+            let many: String = (1..1000).map(candidate).collect();
+            let kept = bounded(&format!("v=0{end}{many}a=mid:0{end}"));
+            assert_eq!(kept.matches("a=candidate:").count(), MAX_CANDIDATES);
+            assert!(kept.contains("a=mid:0"));
+        }
     }
 }
