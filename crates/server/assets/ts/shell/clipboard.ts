@@ -1,6 +1,7 @@
 // Copy and paste in the terminal: only when a person asks for it.
 import { copyText } from "../clipboard";
 import { toast } from "../toasts";
+import { pasteable } from "./protocol";
 import type { Screen } from "./terminal";
 
 /** Milliseconds in which the browser's own paste event has to follow its keys. */
@@ -70,7 +71,8 @@ export class Clipboard {
     }
   }
 
-  private paste(text: string): void {
+  private paste(found: string): void {
+    const text = pasteable(found);
     if (!text) return;
     if (this.screen.xterm.options.disableStdin) {
       toast("Not pasted: there is no connection.");

@@ -10,6 +10,7 @@ import {
   LEAST_CREDIT,
   MAX_MESSAGE,
   messages,
+  pasteable,
   readControl,
   readShell,
   sentence,
@@ -25,6 +26,12 @@ test("what the device says is read, what it should not say is not", () => {
   assert.equal(readShell("[]"), undefined);
   assert.deepEqual(readControl('{"type":"pong","seq":7}'), { type: "pong", seq: 7 });
   assert.equal(readControl('{"type":"pong","seq":"7"}'), undefined);
+});
+
+test("a pasted text cannot leave the paste mode or press keys", () => {
+  assert.equal(pasteable("echo one\x1b[201~\rreboot\r"), "echo one[201~\rreboot\r");
+  assert.equal(pasteable("a\u009b201~b\x03c\x04d\x15e\x7ff\x00g"), "a201~bcdefg");
+  assert.equal(pasteable("\tif x; then\r\n\tgrüß 🍇\n"), "\tif x; then\r\n\tgrüß 🍇\n");
 });
 
 test("a device's sentence cannot turn the text around or fill the page", () => {

@@ -138,6 +138,14 @@ export function ending(exit: { status?: number; signal?: number }): string {
   return `The shell ended with exit status ${exit.status}.`;
 }
 
+/**
+ * A clipboard's text as a person could have typed it. An escape character in it would end the terminal's paste
+ * mode, and what follows would run as if it was typed; other controls would press keys. Tabs and line ends stay.
+ */
+export function pasteable(text: string): string {
+  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g, "");
+}
+
 /** The character that a key makes while Ctrl is held; the text itself where there is none. */
 export function withCtrl(text: string): string {
   if (text.length !== 1) return text;

@@ -31,9 +31,8 @@ const PATIENCE = 20_000;
 
 /** A path on this server, or nothing: an address elsewhere is never followed. */
 export function localPath(value: unknown): string | undefined {
-  if (typeof value !== "string" || !value.startsWith("/") || value.startsWith("//") || value.includes("\\")) {
-    return undefined;
-  }
+  // Browsers drop tabs and line ends from addresses: "/<tab>/host" would lead to another host.
+  if (typeof value !== "string" || !/^\/(?![/\\])[^\\\u0000-\u0020]*$/.test(value)) return undefined;
   return value;
 }
 
