@@ -51,13 +51,18 @@ until_it() {
 
 bramble() { "$programs/bramble" "$@"; }
 # The device lives in a home of its own, so that a real sign-in of this machine is left alone.
-on_device() { env HOME="$device" XDG_CONFIG_HOME="$device/config" XDG_RUNTIME_DIR="$device/run" "$@"; }
-answers() { (exec 3<>"/dev/tcp/127.0.0.1/$port") && bramble config check --data "$server"; }
+own_home=(env "HOME=$device" "XDG_CONFIG_HOME=$device/config" "XDG_RUNTIME_DIR=$device/run")
+on_device() { "${own_home[@]}" "$@"; }
+# The socket and not the port: on that somebody else may answer.
+answers() { [ -S "$server/admin.sock" ] && (exec 3<>"/dev/tcp/127.0.0.1/$port"); }
 agent_answers() { on_device "$programs/rpi-connect" version && [ -S "$device/run/rpi-connect.sock" ]; }
 
+rm -f "$server/admin.sock" "$device/run/rpi-connect.sock"
+
+# No functions here: of those `$!` would be a shell in between, and stopping it would leave the program.
 # Each program in a process group of its own: Ctrl+C reaches only this script, which stops them in order.
 set -m
-bramble serve --data "$server" --listen "127.0.0.1:$port" --public-url "$address" \
+"$programs/bramble" serve --data "$server" --listen "127.0.0.1:$port" --public-url "$address" \
     --relay-udp "127.0.0.1:$relay_port" --relay-tcp "127.0.0.1:$relay_port" >"$home/server.log" 2>&1 &
 pids+=($!)
 set +m
@@ -65,13 +70,15 @@ until_it "${pids[0]}" "The server" answers
 
 password_file=$home/password
 if [ ! -s "$password_file" ]; then
-    (umask 077 && head -c 12 /dev/urandom | base64 | tr '+/' 'xy' >"$password_file")
+    # Under its name only once the account exists: a start that was cut short begins again.
+    (umask 077 && head -c 12 /dev/urandom | base64 | tr '+/' 'xy' >"$password_file.new")
     bramble user create --data "$server" --email "$email" --name "Demo" --password-stdin --verified \
-        <"$password_file" >/dev/null
+        <"$password_file.new" >/dev/null
+    mv "$password_file.new" "$password_file"
 fi
 
 set -m
-on_device "$programs/rpi-connectd" >"$home/device.log" 2>&1 &
+"${own_home[@]}" "$programs/rpi-connectd" >"$home/device.log" 2>&1 &
 pids+=($!)
 set +m
 until_it "${pids[1]}" "The device agent" agent_answers
