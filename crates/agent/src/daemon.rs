@@ -121,6 +121,7 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(link::run(Arc::clone(&shared)));
     tasks.spawn(key_file::run(Arc::clone(&shared), watch, identity));
+    tasks.spawn(crate::idle::run(shared.sessions.clone()));
     tasks.spawn(socket.serve(Arc::clone(&shared), Arc::clone(&asked)));
     ready();
 

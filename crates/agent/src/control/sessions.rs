@@ -188,6 +188,12 @@ impl Sessions {
         let _ = count.wait_for(|count| *count == 0).await;
     }
 
+    /// Waits until one runs.
+    pub async fn any(&self) {
+        let mut count = self.count.subscribe();
+        let _ = count.wait_for(|count| *count > 0).await;
+    }
+
     async fn serve(
         &self,
         id: SessionId,
