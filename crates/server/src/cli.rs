@@ -6,7 +6,7 @@ use crate::config::{Config, LogFormat, Problem, Values, check};
 use crate::lifecycle;
 use bramble_wire::MailId;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use std::io::{IsTerminal, Read};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -159,12 +159,12 @@ fn configuration(matches: &ArgMatches) -> Result<Config, Vec<Problem>> {
 fn config_check(matches: &ArgMatches) -> ExitCode {
     let (values, problems) = gather(matches);
     let report = check::check(&values, problems);
-    if matches.get_flag("json") {
-        println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default());
+    let printed = if matches.get_flag("json") {
+        print(serde_json::to_string_pretty(&report).unwrap_or_default())
     } else {
-        println!("{report}");
-    }
-    if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        print(&report)
+    };
+    if report.problems.is_empty() { printed } else { ExitCode::FAILURE }
 }
 
 fn serve(matches: &ArgMatches) -> ExitCode {
@@ -193,14 +193,13 @@ fn operate(matches: &ArgMatches, request: Result<Request, String>) -> ExitCode {
     let json = matches.get_flag("json");
     run(async move {
         match admin::client::ask(config, request).await {
-            Response::Done { json: value, .. } if json => println!("{value}"),
-            Response::Done { text, .. } => println!("{text}"),
+            Response::Done { json: value, .. } if json => print(value),
+            Response::Done { text, .. } => print(text),
             Response::Refused { text } => {
                 eprintln!("bramble: {text}");
-                return ExitCode::FAILURE;
+                ExitCode::FAILURE
             }
         }
-        ExitCode::SUCCESS
     })
 }
 
@@ -249,6 +248,18 @@ fn mail_show(matches: &ArgMatches) -> Result<Request, String> {
 
 fn text(matches: &ArgMatches, name: &str) -> String {
     matches.get_one::<String>(name).cloned().unwrap_or_default()
+}
+
+/// Prints an answer. Whoever stopped reading (`| head -1`) has read enough.
+fn print(answer: impl std::fmt::Display) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{answer}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("bramble: the answer cannot be written: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 fn refuse(problems: &[Problem]) -> ExitCode {

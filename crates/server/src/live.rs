@@ -123,9 +123,9 @@ pub async fn live(
         let text = "This browser has too many pages open. Close some of them.";
         return Err(ApiFailure::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", text));
     };
+    let changes = Changes { account, receiver, noted: false };
     let recheck = Instant::now() + RECHECK;
-    let listener =
-        Listener { app, signed_in, account, receiver, recheck, rounds: 0, greeted: false, _place: place };
+    let listener = Listener { app, signed_in, changes, recheck, rounds: 0, greeted: false, _place: place };
     let events = futures_util::stream::unfold(listener, |mut listener| async move {
         let event = listener.next().await?;
         Some((Ok::<_, Infallible>(event), listener))
@@ -157,12 +157,19 @@ async fn may_listen(
 struct Listener {
     app: Ctx,
     signed_in: SignedIn,
-    account: AccountId,
-    receiver: broadcast::Receiver<Change>,
+    changes: Changes,
     recheck: Instant,
     rounds: u8,
     greeted: bool,
     _place: Place,
+}
+
+/// The changes of one account.
+struct Changes {
+    account: AccountId,
+    receiver: broadcast::Receiver<Change>,
+    /// One was taken from `receiver` and not told yet.
+    noted: bool,
 }
 
 impl Listener {
@@ -176,17 +183,21 @@ impl Listener {
             let app = Arc::clone(&self.app);
             let waited = tokio::select! {
                 () = app.stopping.cancelled() => return None,
-                waited = timeout_at(self.recheck, self.changed()) => waited,
+                waited = timeout_at(self.recheck, self.changes.next()) => waited,
             };
             let Ok(changed) = waited else {
                 self.recheck = Instant::now() + RECHECK;
-                match may_listen(&app, &self.signed_in, self.account).await {
+                match may_listen(&app, &self.signed_in, self.changes.account).await {
                     Ok(true) => {}
                     Ok(false) => return None,
                     Err(error) => {
                         tracing::warn!(%error, "an open page's right to listen could not be checked");
                         return None;
                     }
+                }
+                // The look at the clock came while changes were gathered, and they are gone: look at everything.
+                if std::mem::take(&mut self.changes.noted) {
+                    return Some(event(&BTreeSet::new()));
                 }
                 self.rounds += 1;
                 if self.rounds >= KEEP_ALIVE_ROUNDS {
@@ -198,9 +209,11 @@ impl Listener {
             return changed.map(|devices| event(&devices));
         }
     }
+}
 
+impl Changes {
     /// Devices that changed; empty for "look at everything". `None` when the server stops.
-    async fn changed(&mut self) -> Option<BTreeSet<DeviceId>> {
+    async fn next(&mut self) -> Option<BTreeSet<DeviceId>> {
         let mut devices = BTreeSet::new();
         let mut everything = loop {
             match self.receiver.recv().await {
@@ -210,6 +223,7 @@ impl Listener {
                 Err(RecvError::Closed) => return None,
             }
         };
+        self.noted = true;
         let until = Instant::now() + COALESCE;
         while let Ok(received) = timeout_at(until, self.receiver.recv()).await {
             match received {
@@ -219,6 +233,7 @@ impl Listener {
                 Err(RecvError::Closed) => break,
             }
         }
+        self.noted = false;
         if everything || devices.len() > MANY {
             devices.clear();
         }
@@ -237,4 +252,26 @@ fn note(devices: &mut BTreeSet<DeviceId>, change: Change) -> bool {
 fn event(devices: &BTreeSet<DeviceId>) -> Bytes {
     let ids = serde_json::to_string(devices).unwrap_or_else(|_| String::from("[]"));
     Bytes::from(format!("event: devices\ndata: {ids}\n\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn a_change_that_is_gathered_when_the_right_is_looked_at_is_not_lost() {
+        let live = Live::default();
+        let (account, device) = (AccountId(Uuid::from_u128(1)), Some(DeviceId(Uuid::from_u128(2))));
+        let mut changes = Changes { account, receiver: live.subscribe(), noted: false };
+        live.tell(Change { account: AccountId(Uuid::nil()), device });
+        assert!(timeout_at(Instant::now() + COALESCE / 10, changes.next()).await.is_err());
+        assert!(!changes.noted, "somebody else's");
+        live.tell(Change { account, device });
+        assert!(timeout_at(Instant::now() + COALESCE / 10, changes.next()).await.is_err());
+        assert!(changes.noted, "taken and not told");
+        live.tell(Change { account, device });
+        assert_eq!(changes.next().await.map(|devices| devices.len()), Some(1));
+        assert!(!changes.noted);
+    }
 }

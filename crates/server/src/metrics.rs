@@ -17,6 +17,8 @@ pub struct Metrics {
     pub connections: AtomicU64,
     /// TLS handshakes that failed or took too long.
     pub failed_handshakes: AtomicU64,
+    /// Connections closed because too many came from one address.
+    pub crowded: AtomicU64,
     requests: Mutex<BTreeMap<(String, u16), u64>>,
     latency: Latency,
 }
@@ -59,6 +61,12 @@ pub async fn render(app: &App) -> String {
         "bramble_tls_handshakes_failed_total",
         "Failed handshakes",
         load(&metrics.failed_handshakes),
+    );
+    counter(
+        &mut text,
+        "bramble_connections_crowded_total",
+        "Connections closed because too many came from one address",
+        load(&metrics.crowded),
     );
     if let Some(relay) = &app.relay {
         let stats = relay.stats();

@@ -40,6 +40,8 @@ pub struct Session {
     pub ended_at: Option<Timestamp>,
     /// How it is reached.
     pub path: Option<Path>,
+    /// Why it ended, for people.
+    pub reason: Option<String>,
 }
 
 /// A session to insert.
@@ -262,5 +264,6 @@ fn session(row: &Model) -> Option<Session> {
             Some("relayed") => Some(Path::Relayed),
             _ => None,
         },
+        reason: row.reason.clone(),
     })
 }

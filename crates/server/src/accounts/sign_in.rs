@@ -174,10 +174,15 @@ impl Budget {
         Ok(())
     }
 
-    /// An address keeps its count: somebody who guesses may have one account of their own.
+    /// An address keeps the count of its wrong tries: somebody who guesses may have one account of
+    /// their own. The right ones of an office behind one address do not count.
     fn give_back(&self, app: &App) {
-        for (scope, key) in self.0.iter().filter(|(scope, _)| *scope != Scope::SignInAddress) {
-            app.throttle.succeeded(*scope, key);
+        for (scope, key) in &self.0 {
+            if *scope == Scope::SignInAddress {
+                app.throttle.take_back(*scope, key);
+            } else {
+                app.throttle.succeeded(*scope, key);
+            }
         }
     }
 }

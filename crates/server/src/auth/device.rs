@@ -5,11 +5,12 @@
 
 use crate::app::{App, Ctx};
 use crate::error::ApiFailure;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use bramble_model::{Secret, SecretKind};
+use bramble_model::{Secret, SecretHash, SecretKind};
+use bramble_store::devices::Device as Record;
 use bramble_wire::device_api::error::{INVALID_REQUEST, INVALID_SIGNATURE, INVALID_TOKEN};
 use bramble_wire::{AccountId, DeviceId, signature};
 use hmac::{Hmac, KeyInit, Mac};
@@ -18,6 +19,9 @@ use sha2::{Digest, Sha256};
 
 /// The largest body of the device API, in bytes: a session description as JSON text, escaped.
 pub const MAX_BODY: usize = 160 * 1024;
+
+/// The largest body from a caller without a token, in bytes: linking says little, and strangers are many.
+pub const MAX_OPEN_BODY: usize = 16 * 1024;
 
 /// A device that proved itself.
 #[derive(Debug, Clone)]
@@ -31,27 +35,43 @@ pub struct Device {
     /// Its serial number.
     pub serial_number: String,
     /// All that is known of it.
-    pub record: bramble_store::devices::Device,
+    pub record: Record,
 }
 
 /// A device that proved itself, and what it sent.
 #[derive(Debug)]
 pub struct DeviceBody<T>(pub Device, pub T);
 
-/// A body of the device API from a caller without a token.
+/// A body of at most `MOST` bytes from a caller without a token, or from one who was proved before.
 #[derive(Debug)]
-pub struct OpenBody<T>(pub T);
+pub struct OpenBody<T, const MOST: usize = MAX_OPEN_BODY>(pub T);
 
 /// Proves a device from a request's head and its whole body (`None` if it has none).
 ///
 /// 401 only after the store was asked; if the store fails the answer is 503 and the device keeps its
 /// token.
 pub async fn authenticate(app: &App, parts: &Parts, body: Option<&[u8]>) -> Result<Device, ApiFailure> {
+    let found = identify(app, parts).await?;
+    prove(app, parts, body, found).await
+}
+
+/// The token of a request, and the device that it belongs to.
+async fn identify(app: &App, parts: &Parts) -> Result<(SecretHash, Record), ApiFailure> {
     let token = bearer(&parts.headers).ok_or_else(unknown_token)?;
     let Some(token) = Secret::parse(SecretKind::DeviceToken, token).map(|token| token.hash()) else {
         return Err(unknown_token());
     };
-    let mut found = app.store.device_by_token(token).await?.ok_or_else(unknown_token)?;
+    let found = app.store.device_by_token(token).await?.ok_or_else(unknown_token)?;
+    Ok((token, found))
+}
+
+/// Checks the signature, and notes the first use of a token.
+async fn prove(
+    app: &App,
+    parts: &Parts,
+    body: Option<&[u8]>,
+    (token, mut found): (SecretHash, Record),
+) -> Result<Device, ApiFailure> {
     check_signature(app, parts, body, &found)?;
     if found.token_used_at.is_none() {
         let at = app.clock.now();
@@ -86,12 +106,7 @@ fn unknown_token() -> ApiFailure {
     )
 }
 
-fn check_signature(
-    app: &App,
-    parts: &Parts,
-    body: Option<&[u8]>,
-    device: &bramble_store::devices::Device,
-) -> Result<(), ApiFailure> {
+fn check_signature(app: &App, parts: &Parts, body: Option<&[u8]>, device: &Record) -> Result<(), ApiFailure> {
     let wrong = |why: &str| ApiFailure::new(StatusCode::FORBIDDEN, INVALID_SIGNATURE, why);
     let Some(sent) = parts.headers.get(signature::HEADER) else {
         return if device.signing_required {
@@ -182,26 +197,28 @@ impl<T: DeserializeOwned> FromRequest<Ctx> for DeviceBody<T> {
     type Rejection = ApiFailure;
 
     async fn from_request(request: Request, app: &Ctx) -> Result<Self, ApiFailure> {
-        let (parts, body) = split(request).await?;
-        // Who asks comes first: a stranger learns nothing about bodies.
-        let device = authenticate(app, &parts, Some(&body)).await?;
+        let (parts, body) = request.into_parts();
+        // Who asks comes first: a stranger learns nothing about bodies, and none is kept for one.
+        let found = identify(app, &parts).await?;
+        let body = whole(body, MAX_BODY).await?;
+        let device = prove(app, &parts, Some(&body), found).await?;
         Ok(Self(device, read(&parts.headers, &body)?))
     }
 }
 
-impl<T: DeserializeOwned> FromRequest<Ctx> for OpenBody<T> {
+impl<T: DeserializeOwned, const MOST: usize> FromRequest<Ctx> for OpenBody<T, MOST> {
     type Rejection = ApiFailure;
 
     async fn from_request(request: Request, _: &Ctx) -> Result<Self, ApiFailure> {
-        let (parts, body) = split(request).await?;
+        let (parts, body) = request.into_parts();
+        let body = whole(body, MOST).await?;
         Ok(Self(read(&parts.headers, &body)?))
     }
 }
 
-async fn split(request: Request) -> Result<(Parts, Bytes), ApiFailure> {
-    let (parts, body) = request.into_parts();
-    match axum::body::to_bytes(body, MAX_BODY).await {
-        Ok(body) => Ok((parts, body)),
+async fn whole(body: Body, most: usize) -> Result<Bytes, ApiFailure> {
+    match axum::body::to_bytes(body, most).await {
+        Ok(body) => Ok(body),
         Err(error) => {
             let mut cause: Option<&dyn std::error::Error> = Some(&error);
             while let Some(inner) = cause {

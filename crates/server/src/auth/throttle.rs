@@ -40,6 +40,8 @@ pub enum Scope {
     CodeAccount,
     /// Codes of devices from one address.
     CodeAddress,
+    /// Codes that devices of one address ask for.
+    CodeRequests,
     /// Relay credentials that one device asks for outside of sessions.
     IceServers,
 }
@@ -64,6 +66,8 @@ impl Scope {
             Self::RequestAddress | Self::CodeAccount | Self::IceServers => hourly(20),
             Self::MailRecipient => hourly(5),
             Self::CodeAddress => hourly(60),
+            // As many as may be open at once and those that were decided, of a workshop behind one router.
+            Self::CodeRequests => Rule::Window { count: 100, per: Duration::minutes(15) },
         }
     }
 }
@@ -136,11 +140,15 @@ impl Throttle {
         self.lock().entries.remove(&id);
     }
 
-    /// The last try was right and does not count; those before it still do. For windows only.
+    /// The last try was right and does not count; those before it still do.
     pub fn take_back(&self, scope: Scope, key: &str) {
         let id = self.hasher.hash_one((scope, key));
-        if let Some(Entry { record: Record::Window { tries }, .. }) = self.lock().entries.get_mut(&id) {
-            tries.pop_back();
+        match self.lock().entries.get_mut(&id).map(|entry| &mut entry.record) {
+            Some(Record::Window { tries }) => {
+                tries.pop_back();
+            }
+            Some(Record::Backoff { failures, .. }) => *failures = failures.saturating_sub(1),
+            None => {}
         }
     }
 
@@ -183,6 +191,8 @@ impl Record {
     fn attempt(&mut self, rule: Rule, now: Timestamp) -> Result<(), Wait> {
         match (self, rule) {
             (Self::Backoff { failures, last }, Rule::Backoff { free }) => {
+                // A clock that was set back must not lock anybody out until it has caught up.
+                *last = (*last).min(now);
                 if now - *last >= FORGET {
                     *failures = 0;
                 }
@@ -195,6 +205,9 @@ impl Record {
                 Ok(())
             }
             (Self::Window { tries }, Rule::Window { count, per }) => {
+                for at in tries.iter_mut() {
+                    *at = (*at).min(now);
+                }
                 while tries.front().is_some_and(|first| *first + per <= now) {
                     tries.pop_front();
                 }
@@ -243,6 +256,36 @@ mod tests {
         assert_eq!(throttle.attempt(now, Scope::SignInBrowser, "a"), Ok(()));
         throttle.succeeded(Scope::SignInAccount, "a");
         assert_eq!(throttle.attempt(now, Scope::SignInAccount, "a"), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_locks_nobody_out() {
+        let throttle = Throttle::default();
+        let tomorrow = START + Duration::days(1);
+        for _ in 0..5 {
+            throttle.attempt(tomorrow, Scope::SignInAccount, "a").expect("free");
+        }
+        for _ in 0..20 {
+            throttle.attempt(tomorrow, Scope::CodeAccount, "a").expect("free");
+        }
+        let wait = throttle.attempt(START, Scope::SignInAccount, "a").expect_err("too early");
+        assert_eq!(wait, Wait(Duration::seconds(1)));
+        let wait = throttle.attempt(START, Scope::CodeAccount, "a").expect_err("too early");
+        assert_eq!(wait, Wait(Duration::hours(1)));
+    }
+
+    #[test]
+    fn right_tries_taken_back_leave_the_wrong_ones() {
+        let throttle = Throttle::default();
+        for _ in 0..100 {
+            throttle.attempt(START, Scope::SignInAddress, "a").expect("right");
+            throttle.take_back(Scope::SignInAddress, "a");
+        }
+        for _ in 0..30 {
+            throttle.attempt(START, Scope::SignInAddress, "a").expect("free");
+            throttle.attempt(START, Scope::SignInAccount, "b").ok();
+        }
+        throttle.attempt(START, Scope::SignInAddress, "a").expect_err("thirty wrong ones");
     }
 
     #[test]

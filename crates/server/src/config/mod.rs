@@ -206,11 +206,14 @@ impl std::fmt::Debug for Hidden {
     }
 }
 
-/// Bounds on what a stranger may cost. Settings only for tests: the defaults are the product's.
+/// Bounds on what a stranger may cost. Settings only for tests, but for one: the defaults are the product's.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Connections at once, whatever they speak.
     pub connections: usize,
+    /// Of those, from one IPv4 address or one IPv6 /64 that is neither a trusted proxy nor this machine,
+    /// without the streams of linked devices. A setting: only the operator knows who shares an address.
+    pub connections_per_address: usize,
     /// A TLS handshake takes no longer.
     pub handshake: Duration,
     /// A request's head arrives within this time, and so does the next request on an idle connection.
@@ -232,6 +235,8 @@ impl Default for Limits {
         Self {
             // The files a process may open are raised to the system's bound at start; see lifecycle.
             connections: 60_000,
+            // Thousands of devices behind one router come back at once after a restart.
+            connections_per_address: 4_000,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(20),
             body: Duration::from_secs(30),

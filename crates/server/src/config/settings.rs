@@ -70,6 +70,12 @@ pub const ALL: &[Setting] = &[
         None,
         "Proxies whose last X-Forwarded-For hop is believed [default: none]",
     ),
+    setting(
+        "connections-per-address",
+        "N",
+        Some("4000"),
+        "Connections at once from one IPv4 address or IPv6 /64, without trusted proxies, this machine, and the streams of linked devices",
+    ),
     setting("registration", "WHO", Some("invitation"), "Who may sign up: invitation, open or closed"),
     switch(setting(
         "allow-insecure-http",

@@ -58,6 +58,10 @@ impl Reading<'_> {
         if ping.is_some_and(|seconds| !(1..=300).contains(&seconds)) {
             self.problem("ping-interval", "must be between 1 and 300 seconds");
         }
+        let per_address: Option<usize> = self.parse("connections-per-address", "a number");
+        if per_address == Some(0) {
+            self.problem("connections-per-address", "must be at least 1");
+        }
         let database = self.database(&data);
         let relay = self.relay();
         let smtp_url = self.smtp_url();
@@ -67,6 +71,7 @@ impl Reading<'_> {
         config.registration = registration?;
         config.log_format = log_format?;
         config.ping_interval = Duration::from_secs(ping?);
+        config.limits.connections_per_address = per_address?;
         config.http_listen = self.parse("http-listen", ADDRESS);
         config.metrics_listen = self.parse("metrics-listen", ADDRESS);
         config.trusted_proxies = self.networks("trusted-proxies");

@@ -1,5 +1,6 @@
 //! Binds and accepts.
 
+use super::crowd::Crowd;
 use super::{Counted, Ends, Hall, http::Http, plain, receive, stall::Stall, tls::Certificates};
 use crate::app::Ctx;
 use crate::config::Config;
@@ -73,7 +74,8 @@ impl FrontDoor {
         let certificates = app.config.tls.as_ref().map(Certificates::load).transpose()?;
         let connections = TaskTracker::new();
         let http = Http::new(Arc::clone(&app), plain::main(&app));
-        let hall = Arc::new(Hall { app: Arc::clone(&app), http, tls: certificates.clone() });
+        let crowd = Crowd::new(app.config.limits.connections_per_address, &app.config.trusted_proxies);
+        let hall = Arc::new(Hall { app: Arc::clone(&app), http, tls: certificates.clone(), crowd });
         let address = listeners.address();
         let (redirect, metrics) =
             (listeners.redirect.as_ref().map(local), listeners.metrics.as_ref().map(local));

@@ -3,9 +3,10 @@
 //! [`listeners`] accepts; [`tls`] does handshakes; [`first_bytes`] decides who goes on with a
 //! connection: the relay (STUN), the live link (`GET /events` on HTTP/1.1, [`events`]) or axum
 //! ([`http`]). What is read to decide is replayed ([`replay`]). Limits on strangers are here:
-//! connections at once, time to finish a handshake, a head, a write.
+//! connections at once ([`crowd`]: also of one place), time to finish a handshake, a head, a write.
 
 pub mod address;
+mod crowd;
 mod events;
 mod first_bytes;
 mod http;
@@ -19,6 +20,7 @@ pub use address::ClientAddress;
 pub use listeners::{FrontDoor, Listeners};
 
 use crate::app::Ctx;
+use crowd::Guest;
 use first_bytes::Speaks;
 use replay::Replay;
 use stall::Stall;
@@ -46,6 +48,7 @@ struct Hall {
     app: Ctx,
     http: http::Http,
     tls: Option<tls::Certificates>,
+    crowd: crowd::Crowd,
 }
 
 /// Counts one open connection until it is dropped.
@@ -69,8 +72,13 @@ impl Drop for Counted {
 
 /// One connection of the main listener, from its first byte.
 async fn receive(hall: Arc<Hall>, stream: TcpStream, ends: Ends, counted: Counted) {
+    // Beyond the limit a connection is closed at once: what it may cost is a look at a map.
+    let Some(guest) = hall.crowd.enter(ends.peer.ip()) else {
+        hall.app.metrics.crowded.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
     let Some(tls) = &hall.tls else {
-        return serve(hall, stream, ends, counted).await;
+        return serve(hall, stream, ends, counted, guest).await;
     };
     // Boxed and dropped here: the handshake's state is many times that of an idle connection.
     let handshake = Box::pin(timeout(hall.app.config.limits.handshake, tls.accept(stream)));
@@ -80,14 +88,14 @@ async fn receive(hall: Arc<Hall>, stream: TcpStream, ends: Ends, counted: Counte
     };
     // Failed handshakes are the weather of the internet: counted, not logged.
     match shaken {
-        Ok(Ok(stream)) => serve(hall, stream, ends, counted).await,
+        Ok(Ok(stream)) => serve(hall, stream, ends, counted, guest).await,
         _ => {
             hall.app.metrics.failed_handshakes.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-async fn serve<W: Wire>(hall: Arc<Hall>, mut stream: W, ends: Ends, counted: Counted) {
+async fn serve<W: Wire>(hall: Arc<Hall>, mut stream: W, ends: Ends, counted: Counted, guest: Guest) {
     let limits = &hall.app.config.limits;
     let deciding = first_bytes::read(&mut stream, limits.head_bytes);
     let decided = tokio::select! {
@@ -102,6 +110,7 @@ async fn serve<W: Wire>(hall: Arc<Hall>, mut stream: W, ends: Ends, counted: Cou
         }
         Speaks::Events => {
             if let Some(device) = events::open(&hall.app, &read, ends).await {
+                drop(guest);
                 // A task of its own: this one's frame is large, and would stay as long as the device.
                 hall.app.tasks.spawn(async move {
                     crate::link::raw::serve(stream, device).await;

@@ -61,6 +61,11 @@ pub async fn request_code(
     let claim = Claim::new(&request.login_hint, hostname, request.model.as_deref())?;
     fits("client_id", &request.client_id, MAX_STRING)?;
     let now = app.clock.now();
+    // Open requests count by address; a customer with IPv6 has as many of those as they like.
+    let place = address_key(address);
+    if app.throttle.attempt(now, Scope::CodeRequests, &place).is_err() {
+        return Err(LinkingError::TooManyOpen);
+    }
     for _ in 0..DRAWS {
         let device_code = Secret::generate(SecretKind::DeviceCode, &*app.random);
         let user_code = UserCode::generate(&*app.random);
@@ -79,7 +84,10 @@ pub async fn request_code(
         let tx = app.store.begin().await?;
         match tx.insert_link_request(new, MAX_OPEN, MAX_OPEN_PER_ADDRESS).await {
             Ok(true) => tx.commit().await?,
-            Ok(false) => return Err(LinkingError::TooManyOpen),
+            Ok(false) => {
+                app.throttle.take_back(Scope::CodeRequests, &place);
+                return Err(LinkingError::TooManyOpen);
+            }
             Err(error) if error.is_conflict() => continue,
             Err(error) => return Err(error.into()),
         }

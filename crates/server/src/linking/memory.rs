@@ -31,10 +31,11 @@ impl Linking {
     /// Whether this poll comes no sooner than `interval` after the last one that did.
     pub(super) fn may_poll(&self, id: LinkRequestId, now: Timestamp, interval: Duration) -> bool {
         let mut state = self.state();
-        if state.polled.get(&id).is_some_and(|last| now < *last + interval) {
+        // A last poll in the future is from before the clock was set back.
+        if state.polled.get(&id).is_some_and(|last| *last <= now && now < *last + interval) {
             return false;
         }
-        if state.polled.len() < MAX_ENTRIES {
+        if state.polled.len() < MAX_ENTRIES || state.polled.contains_key(&id) {
             state.polled.insert(id, now);
         }
         true

@@ -2,6 +2,7 @@
 
 mod body;
 pub mod csrf;
+mod finish;
 mod headers;
 mod log;
 
@@ -15,14 +16,18 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 
+/// The largest form, in bytes, unless its route says more.
+const MAX_FORM: usize = 64 * 1024;
+
 /// Wraps all routes. The first layer is the innermost.
 pub fn around(router: Router, app: &Ctx) -> Router {
     let limits = &app.config.limits;
     router
         .layer(CatchPanicLayer::custom(errors::panicked))
+        .layer(from_fn_with_state(Arc::clone(app), finish::anyway))
         .layer(from_fn_with_state(Arc::clone(app), csrf::guard))
         .layer(from_fn_with_state(limits.body, body::deadline))
-        .layer(DefaultBodyLimit::disable())
+        .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
         .layer(from_fn(errors::word))
         .layer(CompressionLayer::new())

@@ -1,18 +1,19 @@
 //! What a browser with a session cookie calls.
 
 use crate::app::Ctx;
-use crate::auth::device::OpenBody;
+use crate::auth::device::{MAX_BODY, OpenBody};
 use crate::auth::{Fresh, SignedIn};
 use crate::error::ApiFailure;
-use axum::extract::{Path, State};
+use axum::extract::{Path, State as With};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use bramble_model::session::State;
 use bramble_wire::SessionId;
-use bramble_wire::signalling::{CandidateBody, Description, OpenSession, SessionOpened};
-use futures_util::{StreamExt, stream};
+use bramble_wire::signalling::{BrowserEvent, CandidateBody, Description, OpenSession, SessionOpened};
+use futures_util::{Stream, StreamExt, stream};
 use std::convert::Infallible;
 
 pub(super) fn routes() -> Router<Ctx> {
@@ -30,7 +31,7 @@ fn parse(id: &str) -> Result<SessionId, ApiFailure> {
 
 async fn open(
     Fresh(who): Fresh,
-    State(app): State<Ctx>,
+    With(app): With<Ctx>,
     OpenBody(wish): OpenBody<OpenSession>,
 ) -> Result<(StatusCode, Json<SessionOpened>), ApiFailure> {
     let opened = super::open(&app, &who, &wish).await?;
@@ -39,9 +40,9 @@ async fn open(
 
 async fn offer(
     who: SignedIn,
-    State(app): State<Ctx>,
+    With(app): With<Ctx>,
     Path(id): Path<String>,
-    OpenBody(description): OpenBody<Description>,
+    OpenBody(description): OpenBody<Description, MAX_BODY>,
 ) -> Result<StatusCode, ApiFailure> {
     super::offer(&app, &who, parse(&id)?, description).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -49,7 +50,7 @@ async fn offer(
 
 async fn candidate(
     who: SignedIn,
-    State(app): State<Ctx>,
+    With(app): With<Ctx>,
     Path(id): Path<String>,
     OpenBody(CandidateBody { candidate }): OpenBody<CandidateBody>,
 ) -> Result<StatusCode, ApiFailure> {
@@ -59,23 +60,35 @@ async fn candidate(
 
 async fn close(
     who: SignedIn,
-    State(app): State<Ctx>,
+    With(app): With<Ctx>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiFailure> {
     super::close(&app, &who, parse(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The number of the end where nothing else is known of the stream any more. A browser that heard it
+/// and asks again has heard everything.
+const LAST: &str = "last";
+
 /// The stream of what the device says. A browser that comes back names the last event it heard.
 async fn events(
     who: SignedIn,
-    State(app): State<Ctx>,
+    With(app): With<Ctx>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiFailure> {
     let id = parse(&id)?;
-    let session = super::of_browser(&app, &who, id).await?;
-    let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let session = super::heard_by(&app, &who, id).await?;
+    let last = headers.get("last-event-id").and_then(|v| v.to_str().ok());
+    if session.state == State::Ended && !app.signalling.remembers(id) {
+        if last == Some(LAST) {
+            return Err(ApiFailure::not_found());
+        }
+        let end = BrowserEvent::End { reason: session.reason.unwrap_or_default() };
+        return Ok(stream_of(stream::iter([line(LAST, &end)])));
+    }
+    let last = last.and_then(|last| last.parse::<usize>().ok());
     let told = app.signalling.listen(&session, app.clock.now())?;
     let position = last.map_or(0, |last| last.saturating_add(1));
     let state = (app, told, position, false);
@@ -101,13 +114,19 @@ async fn events(
         }
     });
     let lines = batches.flat_map(|events| {
-        stream::iter(events.into_iter().map(|(number, event)| {
-            let data = serde_json::to_string(&event).unwrap_or_default();
-            Ok::<_, Infallible>(Event::default().id(number.to_string()).event(event.name()).data(data))
-        }))
+        stream::iter(events.into_iter().map(|(number, event)| line(&number.to_string(), &event)))
     });
+    Ok(stream_of(lines))
+}
+
+fn line(number: &str, event: &BrowserEvent) -> Result<Event, Infallible> {
+    let data = serde_json::to_string(event).unwrap_or_default();
+    Ok(Event::default().id(number).event(event.name()).data(data))
+}
+
+fn stream_of(lines: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
     let mut response = Sse::new(lines).keep_alive(KeepAlive::default()).into_response();
     // A proxy that collects an answer before it passes it on would make the person wait.
     response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }

@@ -186,9 +186,17 @@ fn reachable(app: &App, device: &Device, kind: SessionKind) -> Result<(), Sessio
 
 /// The live session of exactly this browser.
 async fn of_browser(app: &App, by: &SignedIn, id: SessionId) -> Result<Session, SessionError> {
+    let session = heard_by(app, by, id).await?;
+    if session.state == State::Ended { Err(SessionError::NotFound) } else { Ok(session) }
+}
+
+/// The session of exactly this browser, live or ended a moment ago: a browser that lost its stream
+/// meanwhile comes back for the end.
+async fn heard_by(app: &App, by: &SignedIn, id: SessionId) -> Result<Session, SessionError> {
     let session = app.store.session(id).await?.ok_or(SessionError::NotFound)?;
     let theirs = session.user == by.user && session.web_session == Some(by.session);
-    if theirs && session.state != State::Ended { Ok(session) } else { Err(SessionError::NotFound) }
+    let heard = session.ended_at.is_none_or(|at| app.clock.now() < at + END_TOLD);
+    if theirs && heard { Ok(session) } else { Err(SessionError::NotFound) }
 }
 
 /// The live session of exactly this device.
@@ -357,6 +365,8 @@ pub async fn answer(app: &App, device: DeviceId, id: SessionId, answer: Answer) 
     }
 }
 
+/// How long a browser may come back to hear how its session ended.
+const END_TOLD: Duration = Duration::minutes(5);
 /// How long after the device was last heard of a session may live on without the server: the spec's
 /// 8 hours, and some time to come back and sync.
 const UNATTENDED: Duration = Duration::minutes(8 * 60 + 15);

@@ -4,7 +4,7 @@
 
 use super::SessionError;
 use bramble_model::Timestamp;
-use bramble_model::session::SIGNALLING_LIFETIME;
+use bramble_model::session::{SIGNALLING_LIFETIME, State as Stands};
 use bramble_store::sessions::Session;
 use bramble_wire::events::{Command, MAX_EVENT, ServerEvent};
 use bramble_wire::signalling::{BrowserEvent, IceCandidate, MAX_CANDIDATE, MAX_CANDIDATES};
@@ -200,6 +200,11 @@ impl Signalling {
         ((first..).zip(events).collect(), exchange.ended)
     }
 
+    /// Whether what a session ended with is still here.
+    pub(super) fn remembers(&self, id: SessionId) -> bool {
+        self.lock().exchanges.contains_key(&id)
+    }
+
     /// Sessions whose device has not fetched the offer.
     pub(super) fn unfetched(&self, device: DeviceId) -> Vec<SessionId> {
         let state = self.lock();
@@ -221,6 +226,8 @@ impl Signalling {
         let mut state = self.lock();
         let mut freed = 0;
         state.exchanges.retain(|_, exchange| {
+            // A clock that was set back must not make anything stay for longer.
+            exchange.since = exchange.since.min(now);
             if now < exchange.since + SIGNALLING_LIFETIME {
                 return true;
             }
@@ -230,6 +237,8 @@ impl Signalling {
             exchange.forgotten += exchange.log.len();
             exchange.log.clear();
             exchange.offer = Offer::Fetched;
+            // Who did not answer by now was told long ago; nobody is waited for.
+            exchange.answered = true;
             exchange.told.receiver_count() > 0 && !exchange.ended
         });
         state.bytes = state.bytes.saturating_sub(freed);
@@ -245,11 +254,13 @@ impl State {
         if self.exchanges.len() >= MAX_EXCHANGES && !self.exchanges.contains_key(&session.id) {
             return Err(SessionError::Busy);
         }
+        let runs = session.state == Stands::Connected;
         Ok(self.exchanges.entry(session.id).or_insert_with(|| Exchange {
             device: session.device,
             since: now,
-            offer: Offer::Expected,
-            answered: false,
+            // A browser may listen anew to a session that runs, after a restart of this server.
+            offer: if runs { Offer::Fetched } else { Offer::Expected },
+            answered: runs,
             ended: false,
             early: Vec::new(),
             browser_candidates: 0,

@@ -401,3 +401,17 @@ async fn the_settings_page_makes_one_key_and_shows_it_once() {
     assert_eq!(ann.post(&path, &[]).await.status, StatusCode::SEE_OTHER);
     assert!(desk.app.store.auth_keys(ann.account, 10).await.expect("reads").is_empty());
 }
+
+#[tokio::test]
+async fn one_network_cannot_take_all_codes() {
+    let desk = Desk::new().await;
+    let ask = async |address: String| {
+        let body = json!({ "client_id": "t", "login_hint": "s" });
+        desk.device_call_from(&address, "POST", "/client/device", None, Some(body)).await.status
+    };
+    for n in 0..100 {
+        assert_eq!(ask(format!("2001:db8::{n:x}")).await, StatusCode::OK);
+    }
+    assert_eq!(ask("2001:db8::ffff".to_owned()).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(ask("2001:db8:0:1::1".to_owned()).await, StatusCode::OK);
+}

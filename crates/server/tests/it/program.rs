@@ -227,3 +227,14 @@ async fn operators_reach_a_running_server_and_a_stopped_one() {
     let (done, text) = create("ADA@example.org").await;
     assert!(!done && text.starts_with("bramble: "), "one who is there already: {text}");
 }
+
+#[tokio::test]
+async fn whoever_stops_reading_hears_no_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = bramble(folder.path(), &["config", "check"]).spawn().expect("it starts");
+    // Closed before it can write: what `| head -1` does to all but the first line.
+    drop(child.stdout.take());
+    let output = timeout(SHORT, child.wait_with_output()).await.expect("it ends").expect("it ran");
+    let errors = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success() && errors.is_empty(), "{} {errors}", output.status);
+}

@@ -1,43 +1,293 @@
-//! Every route takes the one kind of credential that its path says, and no other.
+//! Every route × every kind of caller, compared with one table. A route without a row here fails.
 
-use crate::harness::TestApp;
+use crate::desk::{Desk, Device, Person, request};
+use axum::body::Body;
+use bramble_model::{OsRandom, Random, Secret, SecretKind};
+use bramble_server::accounts::{self, NewUser};
+use bramble_server::auth::password::Password;
 use bramble_server::routes::{Caller, Credential, TABLE, credential_of};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE};
+use http::{Method, StatusCode};
+use serde_json::json;
+use time::Duration;
+use tower::ServiceExt;
+
+/// Who gets further than "who are you?".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Everybody, whatever they carry.
+    Everybody,
+    /// A person whose address may not be proved yet.
+    Account,
+    /// Every verified person, for themselves.
+    Person,
+    /// The person whose thing the path names; to others it does not exist.
+    Owner,
+    /// A device, about itself.
+    Device,
+    /// The device whose thing the path names; to others it does not exist.
+    OwnDevice,
+}
+
+/// What a route asks for, beside the credential of its path.
+#[derive(Debug)]
+struct Rule {
+    who: Who,
+    /// A proof within the past hour.
+    fresh: bool,
+    path: String,
+    body: String,
+}
+
+/// Ann's things, by the names that paths have for them.
+struct World {
+    account: String,
+    device: String,
+    session: String,
+    key: String,
+    code: String,
+}
+
+fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
+    use Who::{Account, Device, Everybody, OwnDevice, Owner, Person};
+    let World { account, device, session, key, code } = it;
+    let approve = format!("decision=approve&account={account}&name=x&entry=new");
+    let sdp = json!({ "sdp": "x" }).to_string();
+    let candidate = json!({ "candidate": { "candidate": "" } }).to_string();
+    let (who, id, body): (_, &str, String) = match (method, pattern) {
+        ("GET", "/up" | "/ready" | "/")
+        | ("GET" | "POST", "/sign-in" | "/sign-up" | "/forgotten-password")
+        | ("GET", "/sign-up/check-your-mail" | "/forgotten-password/check-your-mail")
+        | ("GET" | "POST", "/verify-email/{token}" | "/reset-password/{token}" | "/setup/{token}")
+        | ("POST", "/client/device" | "/client/token" | "/client/auth-key-exchange") => {
+            (Everybody, "none", String::new())
+        }
+        ("GET", "/verify-email")
+        | ("POST", "/verify-email/resend" | "/sign-out" | "/sign-out-everywhere") => {
+            (Account, "", String::new())
+        }
+        ("GET", "/fresh" | "/settings" | "/settings/account" | "/settings/auth-keys" | "/verify")
+        | ("GET", "/devices" | "/devices/rows" | "/devices/new" | "/settings/account/password")
+        | ("POST", "/fresh" | "/settings/account/name" | "/settings/account/password")
+        | ("POST", "/settings/account/sessions/end-others" | "/settings/auth-keys") => {
+            (Person, "", String::new())
+        }
+        // Somebody else's id ends nothing and reads as done.
+        ("POST", "/settings/account/sessions/{id}/end") => (Person, device, String::new()),
+        // Whoever sees a device's code may link it, but only to an account of their own.
+        ("GET", "/verify/{code}") => (Person, code, String::new()),
+        ("POST", "/verify/{code}") => (Owner, code, approve),
+        ("GET", "/live") => (Owner, "", String::new()),
+        ("GET" | "POST", "/settings/auth-keys/{id}/delete") => (Owner, key, String::new()),
+        (
+            "GET",
+            "/devices/{id}" | "/devices/{id}/panel" | "/devices/{id}/settings" | "/devices/{id}/shell",
+        )
+        | ("GET", "/devices/{id}/delete" | "/devices/{id}/sign-out")
+        | ("POST", "/devices/{id}/sign-out" | "/devices/{id}/sessions/{session}/end") => {
+            (Owner, device, String::new())
+        }
+        ("POST", "/devices/{id}/settings") => (Owner, device, "name=s1".to_owned()),
+        ("POST", "/devices/{id}/delete") => (Owner, device, "confirm=s1".to_owned()),
+        ("POST", "/sessions") => (Owner, "", json!({ "device_id": device, "kind": "shell" }).to_string()),
+        ("POST", "/sessions/{id}/offer") => (Owner, session, sdp),
+        ("POST", "/sessions/{id}/candidates") => (Owner, session, candidate),
+        ("GET", "/sessions/{id}/events") | ("DELETE", "/sessions/{id}") => (Owner, session, String::new()),
+        ("GET", "/events" | "/me" | "/deployments/pending" | "/client/ice-servers")
+        | ("POST" | "DELETE", "/me")
+        | ("POST", "/client/sessions/sync") => (Device, "", "{}".to_owned()),
+        // There are none yet, for nobody.
+        ("POST", "/deployments/{id}/{report}") => (OwnDevice, "none", "{}".to_owned()),
+        ("GET", "/client/sessions/{id}/offer") => (OwnDevice, session, String::new()),
+        ("POST", "/client/sessions/{id}/answer") => (OwnDevice, session, sdp),
+        ("POST", "/client/sessions/{id}/candidates") => (OwnDevice, session, candidate),
+        ("POST", "/client/sessions/{id}/state") => {
+            (OwnDevice, session, json!({ "state": "connected" }).to_string())
+        }
+        _ => return None,
+    };
+    let fresh = matches!(
+        (method, pattern),
+        ("POST", "/sessions" | "/verify/{code}" | "/settings/auth-keys" | "/settings/auth-keys/{id}/delete")
+            | ("GET" | "POST", "/settings/account/password")
+            | ("POST", "/devices/{id}/delete" | "/devices/{id}/sign-out")
+    );
+    let mut path = pattern.replace("{session}", session).replace("{report}", "start");
+    for name in ["{id}", "{code}", "{token}"] {
+        path = path.replace(name, id);
+    }
+    match pattern {
+        "/events" => path.push_str("?channel=DeviceChannel"),
+        "/live" => path = format!("{path}?account={account}"),
+        _ => {}
+    }
+    Some(Rule { who, fresh, path, body })
+}
+
+/// Credentials of one kind each, or none.
+#[derive(Clone, Copy)]
+enum With<'a> {
+    Nothing,
+    Cookie(&'a str),
+    Bearer(&'a str),
+}
+
+async fn send(desk: &Desk, method: &str, rule: &Rule, with: With<'_>) -> (StatusCode, String) {
+    // Of an address of its own each, so that nobody is slowed down.
+    let random: &dyn Random = &OsRandom;
+    let [a, b, c] = random.bytes::<3>();
+    let mut request =
+        request(method.parse::<Method>().expect("a method"), &rule.path, &format!("10.{a}.{b}.{c}"))
+            .header("sec-fetch-site", "same-origin")
+            .header(ACCEPT, "application/json");
+    let is_json = rule.body.starts_with('{');
+    request = request
+        .header(CONTENT_TYPE, if is_json { "application/json" } else { "application/x-www-form-urlencoded" });
+    request = match with {
+        With::Nothing => request,
+        With::Cookie(cookie) => request.header(COOKIE, cookie),
+        With::Bearer(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+    };
+    let request = request.body(Body::from(rule.body.clone())).expect("a request");
+    let answer = desk.router.clone().oneshot(request).await.expect("an answer");
+    let location = answer.headers().get("location").map(|to| to.to_str().expect("text").to_owned());
+    (answer.status(), location.unwrap_or_default())
+}
+
+async fn world(desk: &Desk, ann: &Person) -> (World, Device) {
+    let device = desk.device(ann, "s1").await.online().await;
+    ann.post(&format!("/devices/{}/settings", device.id), &[("name", "s1")]).await;
+    let opened = ann.fetch("POST", "/sessions", json!({ "device_id": device.id, "kind": "shell" })).await;
+    let made = ann.post("/settings/auth-keys", &[("description", "k"), ("ttl_days", "7")]).await;
+    assert_eq!(made.status, StatusCode::OK);
+    let keys = desk.app.store.auth_keys(ann.account, 10).await.expect("reads");
+    let key = keys.iter().find(|key| key.exchanged_at.is_none()).expect("a key");
+    let asked = json!({ "client_id": "t", "login_hint": "other" });
+    let code = desk.device_call("POST", "/client/device", None, Some(asked)).await.text("user_code");
+    let world = World {
+        account: ann.account.to_string(),
+        device: device.id.to_string(),
+        session: opened.text("id"),
+        key: key.id.to_string(),
+        code,
+    };
+    (world, device)
+}
+
+/// What proves nothing anywhere: an API token, and a device's token in the place of a cookie.
+fn false_credentials() -> (String, String) {
+    let random: &dyn Random = &OsRandom;
+    let token = Secret::generate(SecretKind::DeviceToken, random).expose().to_owned();
+    (token.replace("rpdev_", "rporg_"), format!("__Host-bramble={token}; bramble={token}"))
+}
+
+/// In which order the owner and the device take their turns: what ends things comes last.
+fn turn(method: &str, pattern: &str) -> u8 {
+    match (method, pattern) {
+        ("POST", "/sessions/{id}/offer") => 0,
+        ("GET", "/client/sessions/{id}/offer") => 2,
+        ("POST", "/client/sessions/{id}/answer") => 3,
+        ("POST", "/client/sessions/{id}/candidates" | "/client/sessions/{id}/state") => 4,
+        ("DELETE", "/sessions/{id}") => 5,
+        ("POST", "/devices/{id}/sessions/{session}/end") => 6,
+        ("DELETE", "/me") => 7,
+        ("POST", "/devices/{id}/sign-out") => 8,
+        ("POST", "/devices/{id}/delete") => 9,
+        _ => 1,
+    }
+}
 
 #[tokio::test]
-async fn each_route_exists_and_refuses_nobody_and_the_wrong_kind() {
-    let server = TestApp::start().await;
-    let device = server.device().await;
-    let http = server.http();
+async fn every_route_serves_exactly_its_callers() {
+    let desk = Desk::new().await;
+    let (ann, eve) = (desk.person("ann").await, desk.person("eve").await);
+    let new = NewUser {
+        email: "una@example.org".to_owned(),
+        name: "Una".to_owned(),
+        password: Password::new("copper lantern drifts over seven orchards"),
+        verified: false,
+    };
+    accounts::create_user(&desk.app, new).await.expect("a person");
+    let (mut una, mut eves) = (desk.sign_in("una@example.org").await, eve.cookie.clone());
+    let (it, device) = world(&desk, &ann).await;
+    let foreign = desk.device(&eve, "e1").await;
+    let (api_token, odd_cookie) = false_credentials();
+    let row = |method: &str, pattern: &str| {
+        rule(method, pattern, &it).unwrap_or_else(|| panic!("{method} {pattern} has no row in this test"))
+    };
+
     for (method, pattern, caller) in TABLE {
-        let path = pattern
-            .split('/')
-            .map(|part| if part.starts_with('{') { "00000000-0000-0000-0000-000000000000" } else { part });
-        let path = path.collect::<Vec<_>>().join("/");
-        let url = server.url(&path);
-        let send = async |headers: &[(&str, String)]| {
-            let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
-            let request = http.request(method, &url).header("sec-fetch-site", "same-origin");
-            let request = request.header("accept", "application/json");
-            let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-            request.send().await.expect("an answer").status().as_u16()
-        };
-        let nobody = send(&[]).await;
-        assert_ne!(nobody, 405, "{method} {pattern} is not routed");
-        assert!(nobody < 500, "{method} {pattern}: {nobody}");
-        if *caller == Caller::Anybody {
-            continue;
-        }
-        let refusals: &[u16] = match credential_of(&path) {
-            Credential::Device | Credential::ApiToken => &[401, 400],
-            Credential::Cookie => &[401, 303, 302, 404, 400],
-        };
-        assert!(refusals.contains(&nobody), "{method} {pattern} answers {nobody} to nobody");
-        let wrong = match credential_of(&path) {
-            Credential::Device | Credential::ApiToken => {
-                ("cookie", format!("bramble={}; __Host-bramble={0}", "1".repeat(44)))
+        let name = format!("{method} {pattern}");
+        let rule = row(method, pattern);
+        let ask = async |with| send(&desk, method, &rule, with).await;
+        let nobody = ask(With::Nothing).await;
+        assert_eq!(*caller == Caller::Anybody, rule.who == Who::Everybody, "{name}");
+        assert_ne!(nobody.0, StatusCode::METHOD_NOT_ALLOWED, "{name} is not routed");
+        assert!(!nobody.0.is_server_error(), "{name}: {nobody:?}");
+        // The wrong kind of credential is as good as none.
+        for bearer in [&api_token, &device.token] {
+            if credential_of(pattern) != Credential::Device || *bearer == api_token {
+                assert_eq!(ask(With::Bearer(bearer)).await, nobody, "{name} with a token");
             }
-            Credential::Cookie => ("authorization", format!("Bearer {}", device.token.expose())),
+        }
+        assert_eq!(ask(With::Cookie(&odd_cookie)).await, nobody, "{name} with a token as a cookie");
+        let (unverified, stranger) = (ask(With::Cookie(&una)).await.0, ask(With::Cookie(&eves)).await.0);
+        match rule.who {
+            Who::Everybody => {}
+            Who::Device | Who::OwnDevice => {
+                let none = StatusCode::UNAUTHORIZED;
+                assert_eq!((nobody.0, unverified, stranger), (none, none, none), "{name} looks at a cookie");
+            }
+            Who::Account | Who::Person | Who::Owner => {
+                assert_eq!(nobody.0, StatusCode::UNAUTHORIZED, "{name}");
+                assert_ne!(unverified, StatusCode::UNAUTHORIZED, "{name}");
+                assert_eq!(
+                    unverified == StatusCode::FORBIDDEN,
+                    rule.who != Who::Account,
+                    "{name} unverified"
+                );
+                let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&stranger);
+                assert!(!refused && !stranger.is_server_error(), "{name}: {stranger}");
+            }
+        }
+        if rule.who == Who::Owner {
+            assert_eq!(stranger, StatusCode::NOT_FOUND, "{name} to somebody else");
+        }
+        if rule.who == Who::OwnDevice {
+            assert_eq!(ask(With::Bearer(&foreign.token)).await.0, StatusCode::NOT_FOUND, "{name}");
+        }
+        if pattern.starts_with("/sign-out") {
+            (una, eves) = (desk.sign_in("una@example.org").await, desk.sign_in(&eve.email).await);
+        }
+    }
+    all_serve_their_owner(&desk, &ann, &device, &it).await;
+}
+
+/// After everybody else's tries everything is still there.
+async fn all_serve_their_owner(desk: &Desk, ann: &Person, device: &Device, it: &World) {
+    let mut rows: Vec<_> = TABLE.iter().collect();
+    rows.sort_by_key(|(method, pattern, _)| turn(method, pattern));
+    for (method, pattern, _) in rows {
+        let rule = rule(method, pattern, it).expect("a row");
+        let with = match rule.who {
+            Who::Person | Who::Owner => With::Cookie(&ann.cookie),
+            Who::Device | Who::OwnDevice => With::Bearer(&device.token),
+            Who::Everybody | Who::Account => continue,
         };
-        assert_eq!(send(&[wrong]).await, nobody, "{method} {pattern} looks at the wrong kind of credential");
+        let (status, _) = send(desk, method, &rule, with).await;
+        let refused = [401, 403, 405].contains(&status.as_u16()) || status.is_server_error();
+        assert!(!refused, "{method} {pattern}: {status}");
+        // There are no deployments yet.
+        let exists = status != StatusCode::NOT_FOUND || pattern.starts_with("/deployments");
+        assert!(exists, "{method} {pattern} to its owner");
+    }
+    // An hour later dangerous things ask for a proof first, and nothing else does.
+    desk.clock.advance(Duration::minutes(61));
+    for (method, pattern, _) in TABLE.iter().filter(|row| !row.1.starts_with("/sign-out")) {
+        let rule = rule(method, pattern, it).expect("a row");
+        if matches!(rule.who, Who::Account | Who::Person | Who::Owner) {
+            let (status, _) = send(desk, method, &rule, With::Cookie(&ann.cookie)).await;
+            assert_eq!(status == StatusCode::FORBIDDEN, rule.fresh, "{method} {pattern}: {status}");
+        }
     }
 }

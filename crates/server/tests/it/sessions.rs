@@ -191,7 +191,10 @@ async fn a_device_that_refuses_and_one_that_does_not_answer() {
         device.call("POST", &of_device(&session, "answer"), refusal).await.status,
         StatusCode::NO_CONTENT
     );
-    assert_eq!(ann.listen(&session).await.err(), Some(StatusCode::NOT_FOUND), "over");
+    let mut late = ann.listen(&session).await.expect("a stream");
+    let (name, data) = late.next().await.expect("an event");
+    assert_eq!((name.as_str(), data.contains("Remote shell is switched off")), ("error", true), "{data}");
+    assert_eq!(late.next().await, None, "over");
 
     let session = open(&ann, &device).await;
     let mut heard = ann.listen(&session).await.expect("a stream");
@@ -396,4 +399,67 @@ async fn a_device_may_try_the_relays_now_and_then() {
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(answer.headers["retry-after"], "3600");
     assert_eq!(other.call("GET", "/client/ice-servers", Value::Null).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_browser_that_listens_anew_does_not_end_a_running_session() {
+    let desk = Desk::new().await;
+    let ann = desk.person("ann").await;
+    let mut device = desk.device(&ann, "s1").await.online().await;
+    let session = connected(&ann, &mut device).await;
+    // Nobody listens for a minute, as after a restart of the server: what was said is forgotten.
+    desk.clock.advance(Duration::seconds(61));
+    sessions::sweep(&desk.app).await.expect("sweeps");
+    let _listening = ann.listen(&session).await.expect("a stream");
+    for _ in 0..5 {
+        desk.clock.advance(Duration::seconds(31));
+        sessions::sweep(&desk.app).await.expect("sweeps");
+    }
+    let live = sessions::live_of_device(&desk.app, device.id).await.expect("reads");
+    assert_eq!(live.len(), 1, "its device runs it");
+}
+
+#[tokio::test]
+async fn a_browser_that_comes_back_late_hears_how_its_session_ended() {
+    let desk = Desk::new().await;
+    let (ann, eve) = (desk.person("ann").await, desk.person("eve").await);
+    let mut device = desk.device(&ann, "s1").await.online().await;
+    let session = connected(&ann, &mut device).await;
+    let ended = json!({ "state": "ended", "reason": "exit 3" });
+    device.call("POST", &of_device(&session, "state"), ended).await;
+    let elsewhere = ann.elsewhere(&desk).await;
+    for seconds in [0, 61] {
+        desk.clock.advance(Duration::seconds(seconds));
+        sessions::sweep(&desk.app).await.expect("sweeps");
+        let mut heard = ann.listen(&session).await.expect("a stream");
+        let mut last = None;
+        while let Some(event) = heard.next().await {
+            last = Some(event);
+        }
+        let (name, data) = last.expect("an event");
+        assert_eq!((name.as_str(), data.contains("\"exit 3\"")), ("end", true), "{data}");
+        for stranger in [&eve, &elsewhere] {
+            assert_eq!(stranger.listen(&session).await.err(), Some(StatusCode::NOT_FOUND));
+        }
+    }
+    desk.clock.advance(Duration::minutes(10));
+    assert_eq!(ann.listen(&session).await.err(), Some(StatusCode::NOT_FOUND), "once, not for ever");
+}
+
+#[tokio::test]
+async fn what_somebody_asked_for_is_done_although_they_left() {
+    let desk = Desk::new().await;
+    let ann = desk.person("ann").await;
+    let mut device = desk.device(&ann, "s1").await.online().await;
+    let session = connected(&ann, &mut device).await;
+    let path = format!("/sessions/{session}");
+    let mut request = Box::pin(ann.fetch("DELETE", &path, Value::Null));
+    // The request has begun, and its connection is gone before the answer.
+    std::future::poll_fn(|cx| {
+        assert!(request.as_mut().poll(cx).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    drop(request);
+    ended_at_the_device(&mut device, &session).await;
 }

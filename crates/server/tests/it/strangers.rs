@@ -195,3 +195,39 @@ async fn stun_on_the_https_port_reaches_the_relay() {
     assert_eq!(told.ice_servers[1].urls, turn.urls);
     assert_eq!(told.ice_servers[1].username, Some(format!("1795349400:{}:d", device.id)));
 }
+
+#[tokio::test]
+async fn a_stranger_cannot_make_the_server_keep_much() {
+    let server = TestApp::start().await;
+    let large = format!("{{\"x\":\"{}\"}}", "x".repeat(17 * 1024));
+    let http = server.http();
+    let post = async |path: &str, token: &str| {
+        let request = http.post(server.url(path)).header("content-type", "application/json");
+        let request = request.bearer_auth(token).body(large.clone());
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    for path in ["/client/device", "/client/token", "/client/auth-key-exchange"] {
+        assert_eq!(post(path, "").await, 413, "{path}");
+    }
+    let device = server.device().await;
+    let sync = "/client/sessions/sync";
+    assert_ne!(post(sync, device.token.expose()).await, 413, "a device may say more");
+    // Without a right to, nothing of a body is waited for.
+    let mut stream = server.connect(&[]).await;
+    let head = format!(
+        "POST {sync} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer rpdev_x\r\n\
+         Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    read_until(&mut stream, "HTTP/1.1 401 Unauthorized").await;
+}
+
+#[tokio::test]
+async fn proxies_and_this_machine_are_not_one_address() {
+    let server = TestApp::with(false, |config| config.limits.connections_per_address = 1).await;
+    let mut all = [server.connect(&[]).await, server.connect(&[]).await];
+    for stream in &mut all {
+        stream.write_all(b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+        read_until(stream, "\r\n\r\nup\n").await;
+    }
+}
