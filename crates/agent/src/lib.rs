@@ -23,6 +23,7 @@ pub mod local_api;
 pub mod platform;
 pub mod session;
 pub mod state;
+pub mod update;
 
 /// The version that `rpi-connect version` prints and `POST /me` carries.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

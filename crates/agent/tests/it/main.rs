@@ -1,5 +1,6 @@
 //! The agent's integration tests.
 
+mod artefact;
 mod cli;
 mod control;
 mod device;
@@ -8,5 +9,6 @@ mod fake_server;
 mod local_socket;
 mod peer;
 mod relay;
+mod script;
 mod session;
 mod visit;
