@@ -35,7 +35,7 @@ pub async fn measure() -> Vec<Row> {
         ));
         if size == SIZES[0] {
             drop(streams);
-            rows.push(reconnect(&mut server, &fleet, &dialer, size).await);
+            rows.extend(reconnect(&mut server, &fleet, &dialer, size, full).await);
         } else {
             drop(streams);
             let left = settled(&server).await;
@@ -51,7 +51,14 @@ pub async fn measure() -> Vec<Row> {
     rows
 }
 
-async fn reconnect(server: &mut TestServer, fleet: &Fleet, dialer: &Dialer, size: usize) -> Row {
+/// `before` is the server's memory in KiB with the same devices before it was killed.
+async fn reconnect(
+    server: &mut TestServer,
+    fleet: &Fleet,
+    dialer: &Dialer,
+    size: usize,
+    before: u64,
+) -> [Row; 2] {
     server.kill().await;
     let began = Instant::now();
     server.start_again().await;
@@ -59,8 +66,17 @@ async fn reconnect(server: &mut TestServer, fleet: &Fleet, dialer: &Dialer, size
     let took = began.elapsed().as_secs_f64();
     let errors = refusals.iter().filter(|status| **status >= 500 && **status != 503).count();
     assert_eq!(errors, 0, "answers that were 5xx and not 503");
+    let after = settled(server).await;
     drop(streams);
-    Row::new(format!("{size} devices back after the server was killed"), took, "s", Target::AtMost(60.0))
+    [
+        Row::new(format!("{size} devices back after the server was killed"), took, "s", Target::AtMost(60.0)),
+        Row::new(
+            format!("server, RSS with {size} back, of what it was before ({} MB)", before / 1024),
+            mb(after) / mb(before),
+            "×",
+            Target::AtMost(1.1),
+        ),
+    ]
 }
 
 /// Resident memory once it has stopped changing.
