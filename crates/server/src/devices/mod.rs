@@ -90,6 +90,10 @@ pub async fn search(
 /// Merges what a device says of itself, and ends the sessions that it no longer allows.
 pub async fn describe(app: &App, device: &Caller, me: Me) -> Result<(), DeviceError> {
     let me = checked(me)?;
+    // A fleet that comes back after a restart says what is known already: nothing is written.
+    if !is_news(&device.record, &me) {
+        return Ok(());
+    }
     let now = app.clock.now();
     let tx = app.store.begin().await?;
     tx.describe_device(device.id, &me).await?;
@@ -104,6 +108,31 @@ pub async fn describe(app: &App, device: &Caller, me: Me) -> Result<(), DeviceEr
     sessions::tell_ended(app, &ended, sessions::SWITCHED_OFF);
     app.live.tell(Change { account: device.account, device: Some(device.id) });
     Ok(())
+}
+
+fn is_news(known: &Device, me: &Me) -> bool {
+    fn differs<T: PartialEq>(said: Option<&T>, known: Option<&T>) -> bool {
+        said.is_some() && said != known
+    }
+    let (said, had) = (&me.capabilities, &known.capabilities);
+    let capabilities =
+        [(said.vnc, had.vnc), (said.shell, had.shell), (said.ota, had.ota), (said.files, had.files)];
+    let (board, os) = (me.board.as_ref(), me.os.as_ref());
+    let texts = [
+        (me.hostname.as_ref(), &known.hostname),
+        (me.client_version.as_ref(), &known.client_version),
+        (me.kernel_architecture.as_ref(), &known.kernel_architecture),
+        (board.and_then(|b| b.model.as_ref()), &known.board.model),
+        (board.and_then(|b| b.revision.as_ref()), &known.board.revision),
+        (board.and_then(|b| b.memory.as_ref()), &known.board.memory),
+        (os.and_then(|o| o.name.as_ref()), &known.os.name),
+        (os.and_then(|o| o.version.as_ref()), &known.os.version),
+        (os.and_then(|o| o.filter.as_ref()), &known.os.filter),
+    ];
+    capabilities.iter().any(|(said, known)| differs(said.as_ref(), known.as_ref()))
+        || texts.iter().any(|(said, known)| differs(*said, known.as_ref()))
+        || differs(me.pico.as_ref(), known.pico.as_ref())
+        || (me.signing.is_some() && !known.signing_required)
 }
 
 fn kinds(c: Capabilities) -> [(SessionKind, Option<Capability>); 3] {

@@ -74,8 +74,8 @@ fn place(from: IpAddr) -> Place {
     match from {
         IpAddr::V4(address) => Place::V4(address.to_bits()),
         IpAddr::V6(address) => {
-            let [a, b, c, d, e, f, g, h, ..] = address.octets();
-            Place::V6(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+            let network = address.to_bits() >> 64;
+            Place::V6(u64::try_from(network).unwrap_or_default())
         }
     }
 }

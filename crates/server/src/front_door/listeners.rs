@@ -75,7 +75,8 @@ impl FrontDoor {
         let connections = TaskTracker::new();
         let http = Http::new(Arc::clone(&app), plain::main(&app));
         let crowd = Crowd::new(app.config.limits.connections_per_address, &app.config.trusted_proxies);
-        let hall = Arc::new(Hall { app: Arc::clone(&app), http, tls: certificates.clone(), crowd });
+        let hall =
+            Arc::new(Hall { app: Arc::clone(&app), http, tls: certificates.clone(), crowd: crowd.clone() });
         let address = listeners.address();
         let (redirect, metrics) =
             (listeners.redirect.as_ref().map(local), listeners.metrics.as_ref().map(local));
@@ -90,9 +91,11 @@ impl FrontDoor {
             let Some(listener) = listener else { continue };
             let http = Arc::new(Http::new(Arc::clone(&app), router));
             let patience = app.config.limits.write_stall;
+            let crowd = crowd.clone();
             accept(&app, &connections, listener, move |stream, ends, counted| {
-                let http = Arc::clone(&http);
+                let (http, guest) = (Arc::clone(&http), crowd.enter(ends.peer.ip()));
                 async move {
+                    let Some(_guest) = guest else { return };
                     http.serve(Stall::new(stream, patience), ends).await;
                     drop(counted);
                 }

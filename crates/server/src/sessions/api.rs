@@ -119,13 +119,14 @@ async fn events(
     Ok(stream_of(lines))
 }
 
-fn line(number: &str, event: &BrowserEvent) -> Result<Event, Infallible> {
+fn line(number: &str, event: &BrowserEvent) -> Event {
     let data = serde_json::to_string(event).unwrap_or_default();
-    Ok(Event::default().id(number).event(event.name()).data(data))
+    Event::default().id(number).event(event.name()).data(data)
 }
 
-fn stream_of(lines: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
-    let mut response = Sse::new(lines).keep_alive(KeepAlive::default()).into_response();
+fn stream_of(lines: impl Stream<Item = Event> + Send + 'static) -> Response {
+    let mut response =
+        Sse::new(lines.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response();
     // A proxy that collects an answer before it passes it on would make the person wait.
     response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
     response

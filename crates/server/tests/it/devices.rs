@@ -307,3 +307,30 @@ async fn dangerous_things_want_a_fresh_sign_in() {
     );
     assert_eq!(device.status().await, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn what_is_known_already_is_not_written_again() {
+    let desk = Desk::new().await;
+    let ann = desk.person("ann").await;
+    let device = desk.device(&ann, "s1").await;
+    let first = json!({
+        "capabilities": { "shell": "enabled" }, "client_version": "1.0", "hostname": "h",
+        "board": { "model": "Raspberry Pi 5" }, "os": { "name": "Debian" }, "kernel_architecture": "aarch64",
+        "pico": { "platform": "rp2350" }
+    });
+    device.describe(first.clone()).await;
+    let mut changes = desk.app.live.subscribe();
+    device.describe(first).await;
+    device.describe(json!({})).await;
+    assert!(changes.try_recv().is_err(), "nothing new");
+    for news in [
+        json!({ "capabilities": { "shell": "available" } }),
+        json!({ "client_version": "1.1" }),
+        json!({ "board": { "memory": "8 GB" } }),
+        json!({ "os": { "filter": "debian-13" } }),
+        json!({ "pico": { "platform": "rp2040" } }),
+    ] {
+        device.describe(news.clone()).await;
+        assert!(changes.try_recv().is_ok(), "{news}");
+    }
+}
