@@ -259,7 +259,10 @@ fn otamaker_says_what_to_do() {
             format!("{head}- name: system # go.sh\n  type: image-sparse\n"),
             "line 4: go.sh is not an Android sparse image",
         ),
-        (format!("{head}- name: message\n  type: tmpfile\n"), "nothing to do: no script and no image"),
+        (
+            format!("{head}- name: message\n  type: tmpfile\n"),
+            "bad.yaml: there is nothing to do: no script and no image",
+        ),
     ] {
         let message = with(&contents);
         assert!(message.starts_with("otamaker: ") && message.contains(expected), "{message}");
@@ -344,7 +347,7 @@ fn bad_contents_are_rejected() {
     let script = "payloads:\n- name: go\n  type: script\n";
     assert_eq!(
         with("payloads: []\n", &[]),
-        "update file rejected: _contents_.yaml has nothing to do: no script and no image"
+        "update file rejected: _contents_.yaml: there is nothing to do: no script and no image"
     );
     assert_eq!(with(script, &[]), "update file rejected: \"go\" is named in the contents and missing");
     assert_eq!(with(script, &[("go", b"1"), ("go", b"2")]), "update file rejected: \"go\" is there twice");
@@ -356,7 +359,10 @@ fn bad_contents_are_rejected() {
         with("payloads:\n- name: ../go\n  type: script\n", &[]),
         "update file rejected: \"../go\" is not a plain file name"
     );
-    assert_eq!(with(&"#".repeat(70_000), &[]), "update file rejected: _contents_.yaml is longer than 64 KiB");
+    assert_eq!(
+        with(&"#".repeat(70_000), &[]),
+        "update file rejected: _contents_.yaml: it is longer than 64 KiB"
+    );
     let image = "payloads:\n- name: data\n  type: image-sparse\n";
     assert_eq!(
         with(image, &[("data", &sparse(b"", 1, 0))]),
@@ -609,4 +615,31 @@ fn the_daemon_does_not_link_the_decompressor() {
     };
     assert!(has(env!("CARGO_BIN_EXE_otamaker")));
     assert!(!has(env!("CARGO_BIN_EXE_rpi-connectd")));
+}
+
+/// The commands of docs/remote-update.md, as they stand there.
+#[test]
+fn the_documented_commands_work() {
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/remote-update.md"))
+        .expect("there");
+    let block = |begin: &'static str| {
+        document.split(begin).skip(1).map(|rest| rest.split("\n```").next().unwrap_or_default())
+    };
+    let folder = TempDir::new().expect("a folder");
+    for commands in block("\n```sh\n") {
+        let output = Command::new("sh")
+            .args(["-e", "-c", commands])
+            .current_dir(folder.path())
+            .output()
+            .expect("sh runs");
+        assert!(output.status.success(), "{commands}\n{}", said(&output));
+    }
+    let session = block("\n```\n$ otamaker ").next().expect("a session");
+    let (arguments, expected) = session.split_once('\n').expect("a command and what it prints");
+    let output = otamaker(folder.path(), &arguments.split(' ').collect::<Vec<_>>());
+    assert!(output.status.success(), "{}", said(&output));
+    let (expected, _) = expected.split_once('…').expect("the sum differs between scripts, not between runs");
+    assert!(said(&output).starts_with(expected), "{}", said(&output));
+    let artefact = fs::read(folder.path().join("upgrade-1.0.tar.zst")).expect("the artefact");
+    assert_eq!(Device::new().receive(&artefact).expect("received").scripts.len(), 1);
 }

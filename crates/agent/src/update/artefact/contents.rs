@@ -13,20 +13,20 @@ pub const MAX_LENGTH: usize = 64 * 1024;
 /// More payloads than any update has partitions and scripts.
 pub const MAX_PAYLOADS: usize = 256;
 
-/// What is wrong with a contents file. The text follows "update file rejected: " on a device.
+/// What is wrong with a contents file. The text follows the name of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    #[error("{FILE_NAME} is longer than 64 KiB")]
+    #[error("it is longer than 64 KiB")]
     TooLong,
-    #[error("{FILE_NAME} is not UTF-8 text")]
+    #[error("it is not UTF-8 text")]
     NotText,
-    #[error("{FILE_NAME} names more than {MAX_PAYLOADS} payloads")]
+    #[error("it names more than {MAX_PAYLOADS} payloads")]
     TooMany,
-    #[error("line {line} of {FILE_NAME}: {what}")]
+    #[error("line {line}: {what}")]
     Line { line: usize, what: &'static str },
-    #[error("{FILE_NAME} names the payload {0:?} twice")]
+    #[error("it names the payload {0:?} twice")]
     Twice(String),
-    #[error("{FILE_NAME} has nothing to do: no script and no image")]
+    #[error("there is nothing to do: no script and no image")]
     NothingToDo,
 }
 

@@ -19,7 +19,7 @@ pub enum Failure {
     EndsEarly,
     #[error("update file rejected: {0}")]
     Archive(#[from] tar::Fault),
-    #[error("update file rejected: {0}")]
+    #[error("update file rejected: _contents_.yaml: {0}")]
     Contents(#[from] contents::Fault),
     #[error("update file rejected: the image {name:?}: {fault}")]
     Image { name: String, fault: sparse::Fault },

@@ -1,7 +1,9 @@
 //! Where images go.
 
+use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 /// The partitions of the slot that is to be written.
@@ -31,8 +33,11 @@ impl Partitions for PartitionFolder {
     type Target = File;
 
     fn open(&mut self, name: &str) -> io::Result<Option<Place<File>>> {
-        // Never created: a name that is not there is a mistake in the artefact.
-        let mut target = match OpenOptions::new().write(true).open(self.0.join(name)) {
+        // Never created: a name that is not there is a mistake in the artefact. And exclusive, which on a
+        // block device means: refused while it is mounted.
+        let exclusive = OFlags::EXCL.bits().cast_signed();
+        let mut target = match OpenOptions::new().write(true).custom_flags(exclusive).open(self.0.join(name))
+        {
             Ok(target) => target,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

@@ -59,25 +59,36 @@ fn after_colon(line: &str) -> String {
 
 /// What is left of the output of all scripts of an update.
 #[derive(Debug, Default)]
-pub struct Tail(VecDeque<u8>);
+pub struct Tail {
+    kept: VecDeque<u8>,
+    /// How much at the end is of the script that runs or ran last.
+    own: usize,
+}
 
 impl Tail {
     pub fn push(&mut self, bytes: &[u8]) {
         let bytes = &bytes[bytes.len().saturating_sub(KEPT)..];
-        let over = (self.0.len() + bytes.len()).saturating_sub(KEPT);
-        self.0.drain(..over);
-        self.0.extend(bytes);
+        let over = (self.kept.len() + bytes.len()).saturating_sub(KEPT);
+        self.kept.drain(..over);
+        self.kept.extend(bytes);
+        self.own = (self.own + bytes.len()).min(KEPT);
+    }
+
+    /// The next script begins; what others said is not its last line.
+    fn begin(&mut self) {
+        self.own = 0;
     }
 
     /// As text; bytes that are none are replaced.
     pub fn text(&self) -> String {
-        let (front, back) = self.0.as_slices();
+        let (front, back) = self.kept.as_slices();
         String::from_utf8_lossy(&[front, back].concat()).into_owned()
     }
 
-    /// The last line with something on it, fit for a message.
+    /// The last line of the last script with something on it, fit for a message.
     pub fn last_line(&self) -> String {
-        let text = self.text();
+        let own: Vec<u8> = self.kept.range(self.kept.len() - self.own..).copied().collect();
+        let text = String::from_utf8_lossy(&own);
         let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
         let clean: String =
             line.chars().filter(|character| !character.is_control()).take(LAST_LINE).collect();
@@ -93,6 +104,7 @@ pub async fn run(
     journal: &mut (impl Write + ?Sized),
     tail: &mut Tail,
 ) -> Result<Ended, Failure> {
+    tail.begin();
     let (reader, writer) = io::pipe().map_err(Failure::Start)?;
     let mut child = start(script, folder, writer).await?;
     let mut output =
@@ -220,6 +232,7 @@ mod tests {
         tail.push(b"b\n\xff c\x1b\n  \n");
         assert_eq!(tail.text().chars().filter(|c| *c == 'a').count(), KEPT - 10);
         assert_eq!(tail.last_line(), "\u{fffd} c");
-        assert_eq!(Tail::default().last_line(), "");
+        tail.begin();
+        assert_eq!(tail.last_line(), "");
     }
 }

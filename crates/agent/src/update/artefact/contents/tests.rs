@@ -96,41 +96,26 @@ rest: 1
 
 #[test]
 fn each_fault_says_where_and_what() {
-    let nothing = "_contents_.yaml has nothing to do: no script and no image";
+    let nothing = "there is nothing to do: no script and no image";
     for (text, expected) in [
         ("", nothing),
         ("payloads: []", nothing),
         ("payloads:\n- name: a\n  type: tmpfile\n", nothing),
-        ("payloads:\n- type: script\n", "line 2 of _contents_.yaml: this payload has no name"),
-        ("payloads:\n- name: a\n  name: b\n", "line 3 of _contents_.yaml: this field is there twice"),
-        (
-            "payloads:\n- name: a\n\ttype: script",
-            "line 3 of _contents_.yaml: indent with spaces, not with tabs",
-        ),
-        (
-            "payloads:\n- name: &a x",
-            "line 2 of _contents_.yaml: only plain values on one line are understood here",
-        ),
-        (
-            "payloads:\n- {name: a}\n",
-            "line 2 of _contents_.yaml: only plain values on one line are understood here",
-        ),
-        ("payloads:\n- name: 'a", "line 2 of _contents_.yaml: the closing quote is missing"),
-        ("payloads:\n  name: a", "line 2 of _contents_.yaml: a payload begins with `- name:`"),
+        ("payloads:\n- type: script\n", "line 2: this payload has no name"),
+        ("payloads:\n- name: a\n  name: b\n", "line 3: this field is there twice"),
+        ("payloads:\n- name: a\n\ttype: script", "line 3: indent with spaces, not with tabs"),
+        ("payloads:\n- name: &a x", "line 2: only plain values on one line are understood here"),
+        ("payloads:\n- {name: a}\n", "line 2: only plain values on one line are understood here"),
+        ("payloads:\n- name: 'a", "line 2: the closing quote is missing"),
+        ("payloads:\n  name: a", "line 2: a payload begins with `- name:`"),
         (
             "payloads:\n-   name: a\n  type: script",
-            "line 3 of _contents_.yaml: this line is indented less than the ones before it",
+            "line 3: this line is indented less than the ones before it",
         ),
-        ("payloads:\npayloads:\n", "line 2 of _contents_.yaml: there is a second `payloads:`"),
-        (
-            "payloads: [a]",
-            "line 1 of _contents_.yaml: write the payloads as a list, `- name:` on a line of its own for each",
-        ),
-        ("hello", "line 1 of _contents_.yaml: write it as `field: value`"),
-        (
-            "payloads:\n- name: a\n  type: script\n- name: a\n",
-            "_contents_.yaml names the payload \"a\" twice",
-        ),
+        ("payloads:\npayloads:\n", "line 2: there is a second `payloads:`"),
+        ("payloads: [a]", "line 1: write the payloads as a list, `- name:` on a line of its own for each"),
+        ("hello", "line 1: write it as `field: value`"),
+        ("payloads:\n- name: a\n  type: script\n- name: a\n", "it names the payload \"a\" twice"),
     ] {
         assert_eq!(problem(text), expected, "{text}");
     }
