@@ -247,6 +247,8 @@ fn log_to_stderr(verbose: bool) {
     // Only our own words in detail: a library's debug log could quote a header.
     let filter = tracing_subscriber::filter::Targets::new()
         .with_target("bramble_agent", level)
+        // It warns of every check that a relay refuses, and names the visitor's address each time.
+        .with_target("turn_client_proto", tracing::Level::ERROR)
         .with_default(tracing::Level::WARN);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
     // The journal has its own time stamps.

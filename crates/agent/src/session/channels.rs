@@ -6,11 +6,16 @@ use str0m::channel::{ChannelData, ChannelId};
 /// Longest text message: all of ours are far shorter, and a longer one is not looked at.
 const MOST_TEXT: usize = 4 * 1024;
 
+/// Channels without a place in the session that are closed again with patience: a later browser may open
+/// some that this version does not know.
+const MOST_STRANGERS: usize = 16;
+
 /// The open channels.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
     pub(crate) control: Option<ChannelId>,
     pub(crate) shell: Option<ChannelId>,
+    strangers: usize,
 }
 
 /// A message from the browser.
@@ -39,13 +44,22 @@ impl Channels {
         let place = match label {
             CONTROL => &mut self.control,
             SHELL => &mut self.shell,
-            _ => return false,
+            _ => {
+                self.strangers += 1;
+                return false;
+            }
         };
         if place.is_some() {
+            self.strangers += 1;
             return false;
         }
         *place = Some(id);
         true
+    }
+
+    /// Whether the browser opens channels without end: each costs memory until it is closed on both sides.
+    pub(crate) fn are_too_many(&self) -> bool {
+        self.strangers > MOST_STRANGERS
     }
 
     /// Whether one of ours was closed.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use str0m::change::{SdpAnswer, SdpPendingOffer};
-use str0m::channel::ChannelId;
+use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 use tokio::net::UdpSocket;
@@ -24,6 +24,8 @@ pub enum Order {
         binary: bool,
         data: Vec<u8>,
     },
+    /// Opens one channel more.
+    Open(&'static str),
     /// Grant credit for every byte received from now on.
     Draw(bool),
     /// Neither listen nor answer any more, like a browser whose machine lost power.
@@ -123,6 +125,10 @@ impl State {
                 self.rtc.add_remote_candidate(Candidate::from_sdp_string(&line).expect("a candidate"));
             }
             Order::Send { label, binary, data } => self.send(label, binary, &data),
+            Order::Open(label) => {
+                let config = ChannelConfig { label: label.to_owned(), ..ChannelConfig::default() };
+                self.rtc.direct_api().create_data_channel(config);
+            }
             Order::Draw(draw) => self.draw = draw,
             Order::Vanish => unreachable!("handled by the loop"),
         }

@@ -99,6 +99,15 @@ async fn a_shell_inherits_no_descriptor_of_its_own_or_of_another_session() {
     let _other = Visit::with_shell(settings()).await;
     let mut visit = Visit::with_shell(settings()).await;
     let shell = visit.shell_process().await;
+    // A shell opens pipes of its own, for what a person's start files run at each prompt. What takes its place
+    // has exactly what was passed on.
+    visit.type_in("exec sleep 1000\n");
+    let taken = async {
+        while std::fs::read_to_string(format!("/proc/{shell}/comm")).is_ok_and(|name| name != "sleep\n") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken).await.expect("sleep takes its place");
     let mut strange = descriptors(&shell.to_string());
     strange.retain(|target| Some(target.as_str()) != visit.tty() && !before.contains(target));
     assert!(strange.is_empty(), "{strange:?}");
@@ -225,6 +234,23 @@ async fn a_watcher_cannot_type() {
     visit.input.send(Input::End { reason: "Enough.".to_owned() }).await.expect("a session");
     visit.until_ended().await;
     assert!(!visit.screen.contains("nope") && !visit.screen.contains("echo"), "{}", visit.screen);
+}
+
+#[tokio::test]
+async fn channels_without_end_are_the_end() {
+    let mut visit = Visit::with_shell(settings()).await;
+    let shell = visit.shell_process().await;
+    // A later browser may open a few that this device does not know.
+    for label in ["files", "vnc", "later"] {
+        visit.peer.order(Order::Open(label));
+    }
+    visit.type_in("echo still-he''re\n");
+    visit.until("the shell", |it| it.screen.contains("still-here")).await;
+    for _ in 0..20 {
+        visit.peer.order(Order::Open("more"));
+    }
+    assert_eq!(visit.until_ended().await, "The browser opened too many channels.");
+    assert!(!is_running(shell));
 }
 
 #[tokio::test]

@@ -23,6 +23,9 @@ impl Peer {
             Event::ChannelOpen(id, label) => {
                 if !self.channels.opened(id, &label) {
                     self.rtc.direct_api().close_data_channel(id);
+                    if self.channels.are_too_many() {
+                        self.over("The browser opened too many channels.");
+                    }
                 } else if self.channels.are_open() && matches!(self.phase, Phase::Connecting) {
                     self.connected(now);
                 }
