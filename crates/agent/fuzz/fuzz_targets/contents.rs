@@ -12,7 +12,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let text = std::str::from_utf8(bytes).expect("it was parsed");
     let second = Contents::parse(without_comments(text).as_bytes()).expect("comments carry nothing");
     let said = |contents: Contents| {
-        let payloads: Vec<_> = contents.payloads.into_iter().map(|payload| (payload.name, payload.kind)).collect();
+        let payloads: Vec<_> =
+            contents.payloads.into_iter().map(|payload| (payload.name, payload.kind)).collect();
         (contents.name, contents.version, contents.device_type, payloads)
     };
     assert_eq!(said(first), said(second));

@@ -42,7 +42,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
                 size
             }
         };
-        let Some(next) = size.checked_add(tar::padding(size)).and_then(|size| rest.get(usize::try_from(size).ok()?..))
+        let Some(next) =
+            size.checked_add(tar::padding(size)).and_then(|size| rest.get(usize::try_from(size).ok()?..))
         else {
             return;
         };

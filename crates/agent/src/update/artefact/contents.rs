@@ -376,4 +376,5 @@ fn split_comment(line: &str) -> (&str, Option<&str>) {
 }
 
 #[cfg(test)]
+#[path = "contents/tests.rs"]
 mod tests;
