@@ -158,6 +158,7 @@ fn host(public_url: &Url, relay: &RelayConfig) -> String {
 }
 
 /// Hexadecimal text, so that an operator can hand it to coturn.
+#[expect(clippy::single_match_else, reason = "both ways are of the same weight")]
 async fn secret(store: &Store, key: &MasterKey, random: &dyn Random) -> Result<Vec<u8>, StartError> {
     let sealed = match store.setting(SETTING).await? {
         Some(sealed) => sealed,

@@ -14,6 +14,7 @@ use axum::routing::get;
 use std::sync::Arc;
 
 /// The whole HTTP surface.
+#[expect(clippy::needless_pass_by_value, reason = "every layer keeps a share of it")]
 pub fn router(app: Ctx) -> Router {
     let routes: Router<Ctx> = Router::new()
         // Everybody

@@ -153,6 +153,7 @@ pub async fn open(config: &Config, random: &dyn Random) -> Result<(Store, Master
     Ok((store, key))
 }
 
+#[expect(clippy::single_match_else, reason = "both ways are of the same weight")]
 async fn check_key(store: &Store, key: &MasterKey, random: &dyn Random) -> Result<Option<()>, StoreError> {
     let sealed = match store.setting(KEY_CHECK).await? {
         Some(sealed) => sealed,

@@ -30,6 +30,7 @@ fn is_nobody(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
+#[expect(clippy::unused_async, reason = "the socket is registered with the runtime")]
 async fn connect(data: &Path) -> io::Result<UnixStream> {
     // Connected by the standard library: the short path must hold until then.
     let stream = socket::short(&admin_socket(data), std::os::unix::net::UnixStream::connect)?;

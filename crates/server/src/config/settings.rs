@@ -26,10 +26,12 @@ const fn setting(
     Setting { name, value_name, help, default, secret: false, switch: false }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a constant function cannot drop")]
 const fn secret(it: Setting) -> Setting {
     Setting { secret: true, ..it }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a constant function cannot drop")]
 const fn switch(it: Setting) -> Setting {
     Setting { switch: true, ..it }
 }

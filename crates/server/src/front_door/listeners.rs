@@ -30,6 +30,7 @@ pub struct Listeners {
 
 impl Listeners {
     /// Binds what the configuration says. Port 0 takes any free one.
+    #[expect(clippy::unused_async, reason = "sockets are registered with the runtime")]
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
         let optional = |address: Option<SocketAddr>| address.map(bind).transpose();
         Ok(Self {
@@ -70,6 +71,7 @@ pub struct FrontDoor {
 
 impl FrontDoor {
     /// Serves.
+    #[expect(clippy::needless_pass_by_value, reason = "the front door keeps the server alive")]
     pub fn open(app: Ctx, listeners: Listeners) -> Result<Self, StartError> {
         let certificates = app.config.tls.as_ref().map(Certificates::load).transpose()?;
         let connections = TaskTracker::new();

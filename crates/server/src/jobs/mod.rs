@@ -24,7 +24,7 @@ pub struct Job {
     pub run: fn(Ctx) -> Running,
 }
 
-const HOURLY: Duration = Duration::from_secs(60 * 60);
+const HOURLY: Duration = Duration::from_hours(1);
 
 /// All of them.
 pub fn all() -> Vec<Job> {

@@ -30,15 +30,13 @@ pub fn is_our_own(public_url: &Url, headers: &HeaderMap) -> bool {
     let site = text("sec-fetch-site");
     let origin = text("origin");
     match (site, origin) {
-        (None, None) => false,
-        // Pages that send no referrer send the origin "null", even to themselves.
-        (Some("same-origin"), None | Some("null")) => true,
-        // Typed or bookmarked by the person.
-        (Some("none"), None) => true,
+        // Pages that send no referrer send the origin "null", even to themselves; "none" was typed or
+        // bookmarked by the person.
+        (Some("same-origin"), None | Some("null")) | (Some("none"), None) => true,
         (Some("same-origin") | None, Some(origin)) => {
             origin == public_url.origin().ascii_serialization() || is_same_host(origin, headers)
         }
-        (Some(_), _) => false,
+        _ => false,
     }
 }
 

@@ -48,6 +48,7 @@ struct World {
     code: String,
 }
 
+#[expect(clippy::unnested_or_patterns, reason = "a row for each kind of page reads better")]
 fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
     use Who::{Account, Device, Everybody, OwnDevice, Owner, Person};
     let World { account, device, session, key, code } = it;
