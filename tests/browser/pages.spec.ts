@@ -5,7 +5,8 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Device } from "./support/device.ts";
 import { Shell } from "./support/shell.ts";
-import { expect, row, signIn, test } from "./support/world.ts";
+import { codeOf } from "./support/authenticator.ts";
+import { anotherBrowser, expect, fillSignIn, row, signIn, test } from "./support/world.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const looks = [
@@ -63,6 +64,31 @@ test("pages before signing in", async ({ page, server, mail, person }, info) => 
   await page.goto(await mail.link(person.email, /password/i));
   await look(page, "reset-password", artefacts);
   expect(server.log).not.toContain(person.password);
+});
+
+test("pages of two-factor authentication", async ({ page, browser, server, person }, info) => {
+  test.setTimeout(180_000);
+  const artefacts = String(info.config.metadata["artefacts"]);
+  await signIn(page, person);
+  await page.goto("/settings/account/two-factor");
+  await look(page, "two-factor-set-up", artefacts);
+  await page.getByLabel("Code").fill(codeOf((await page.locator("[data-copy-text]").textContent()) ?? ""));
+  await page.getByRole("button", { name: "Turn on" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Recovery codes");
+  await look(page, "recovery-codes", artefacts);
+  for (const [name, path] of [
+    ["two-factor", "/settings/account/two-factor"],
+    ["two-factor-turn-off", "/settings/account/two-factor/turn-off"],
+  ] as const) {
+    await page.goto(path);
+    await look(page, name, artefacts);
+  }
+  const other = await anotherBrowser(browser, server);
+  await other.goto("/sign-in");
+  await fillSignIn(other, person);
+  await expect(other.getByRole("heading", { level: 1 })).toHaveText("Enter your code");
+  await look(other, "second-step", artefacts);
+  await other.context().close();
 });
 
 test("pages of somebody signed in", async ({ page, server, person }, info) => {

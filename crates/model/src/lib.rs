@@ -18,6 +18,7 @@ pub mod seal;
 pub mod secret;
 pub mod session;
 pub mod text;
+pub mod two_factor;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock, Timestamp};
 pub use random::{OsRandom, Random, SeededRandom, SharedRandom};

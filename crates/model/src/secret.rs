@@ -23,6 +23,8 @@ pub enum SecretKind {
     WebSession,
     /// Tells a browser that signed in before from a stranger's.
     KnownBrowser,
+    /// A browser that gave the right password and still owes the second factor.
+    PendingSignIn,
     /// A link in a mail, or the set-up link.
     MailLink,
     /// What a device polls with while it waits for its code to be approved.
@@ -40,7 +42,11 @@ impl SecretKind {
             Self::OrganisationAuthKey => "rpoak_",
             Self::ApiToken => "rporg_",
             Self::DeviceToken => "rpdev_",
-            Self::WebSession | Self::KnownBrowser | Self::MailLink | Self::DeviceCode => "",
+            Self::WebSession
+            | Self::KnownBrowser
+            | Self::PendingSignIn
+            | Self::MailLink
+            | Self::DeviceCode => "",
         }
     }
 
@@ -50,7 +56,11 @@ impl SecretKind {
                 BASE58_CHARACTERS
             }
             // 44 characters of base 58 carry 257 bits.
-            Self::WebSession | Self::KnownBrowser | Self::MailLink | Self::DeviceCode => 44,
+            Self::WebSession
+            | Self::KnownBrowser
+            | Self::PendingSignIn
+            | Self::MailLink
+            | Self::DeviceCode => 44,
         }
     }
 }
@@ -114,6 +124,12 @@ impl Drop for Secret {
 /// The SHA-256 of a secret's text.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; 32]);
+
+impl From<[u8; 32]> for SecretHash {
+    fn from(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+}
 
 impl SecretHash {
     /// From the store's column; `None` if it is not 32 bytes.

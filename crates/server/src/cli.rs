@@ -25,6 +25,12 @@ pub fn main() -> ExitCode {
     match (first.as_str(), second.as_str()) {
         ("config", "check") => config_check(&matches),
         ("user", "create") => operate(&matches, user_create(&matches)),
+        ("user", "list") => operate(&matches, Ok(Request::UserList)),
+        ("user", "disable") => operate(&matches, Ok(Request::UserDisable { email: text(&matches, "email") })),
+        ("user", "enable") => operate(&matches, Ok(Request::UserEnable { email: text(&matches, "email") })),
+        ("user", "reset-2fa") => {
+            operate(&matches, Ok(Request::UserResetTwoFactor { email: text(&matches, "email") }))
+        }
         ("auth-key", "create") => operate(&matches, Ok(auth_key_create(&matches))),
         ("mail", "list") => operate(&matches, Ok(Request::MailList)),
         ("mail", "show") => operate(&matches, mail_show(&matches)),
@@ -54,7 +60,14 @@ pub fn command() -> Command {
                 "Show every effective value, where it comes from, and what is wrong; exit code 1 if anything is",
             ),
         )))
-        .subcommand(group("user", "People").subcommand(user_create_command()))
+        .subcommand(
+            group("user", "People")
+                .subcommand(user_create_command())
+                .subcommand(operators(Command::new("list").about("List everybody who has an account")))
+                .subcommand(person("disable", "Keep somebody out: sign them out everywhere and end their sessions"))
+                .subcommand(person("enable", "Let somebody in again who was disabled"))
+                .subcommand(person("reset-2fa", "Turn off the second factor of somebody who lost it")),
+        )
         .subcommand(group("auth-key", "Keys that link a device").subcommand(auth_key_create_command()))
         .subcommand(
             group("mail", "The outbox, above all where no mail server is configured")
@@ -79,6 +92,10 @@ fn user_create_command() -> Command {
             "verified",
             "Take the address as proved; otherwise they must open a link in a mail first",
         ))
+}
+
+fn person(name: &'static str, about: &'static str) -> Command {
+    operators(Command::new(name).about(about)).arg(required("email", "EMAIL", "Their address"))
 }
 
 fn auth_key_create_command() -> Command {

@@ -24,6 +24,7 @@ pub mod sessions;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod two_factors;
 pub mod users;
 mod value;
 pub mod web_sessions;

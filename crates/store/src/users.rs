@@ -8,7 +8,7 @@ use bramble_model::account::{Role, Standing};
 use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, UserId};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveValue::NotSet, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Set};
+use sea_orm::{ActiveValue::NotSet, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 use std::fmt;
 
 /// The column's word for a person's own account.
@@ -106,6 +106,15 @@ impl Store {
         Ok(user::Entity::find().one(&self.reader).await?.is_some())
     }
 
+    /// Everybody, by address: at most so many, after an address.
+    pub async fn users(&self, after: &str, limit: u64) -> Result<Vec<User>> {
+        let found = user::Entity::find()
+            .filter(user::Column::EmailFolded.gt(after))
+            .order_by_asc(user::Column::EmailFolded)
+            .limit(limit);
+        Ok(found.all(&self.reader).await?.into_iter().map(Into::into).collect())
+    }
+
     /// A person's own account.
     pub async fn personal_account(&self, user: UserId) -> Result<Option<AccountId>> {
         let found = account::Entity::find().filter(account::Column::OwnerId.eq(user.0));
@@ -186,8 +195,24 @@ impl Tx {
         Ok(done.rows_affected == 1)
     }
 
-    /// Sets a new password.
+    /// Keeps a person out from now on, or lets them in again. `false` if it was so already.
+    pub async fn set_user_disabled(&self, id: UserId, at: Option<Timestamp>) -> Result<bool> {
+        let as_it_was = match at {
+            Some(_) => user::Column::DisabledAt.is_null(),
+            None => user::Column::DisabledAt.is_not_null(),
+        };
+        let done = user::Entity::update_many()
+            .col_expr(user::Column::DisabledAt, Expr::value(at.map(to_micros)))
+            .filter(user::Column::Id.eq(id.0))
+            .filter(as_it_was)
+            .exec(&self.inner)
+            .await?;
+        Ok(done.rows_affected == 1)
+    }
+
+    /// Sets a new password. A sign-in that the old one began cannot be finished.
     pub async fn set_password(&self, id: UserId, hash: &PasswordHash, at: Timestamp) -> Result<()> {
+        self.delete_pending_sign_ins(id).await?;
         user::Entity::update_many()
             .col_expr(user::Column::PasswordHash, Expr::value(hash.0.clone()))
             .col_expr(user::Column::PasswordChangedAt, Expr::value(to_micros(at)))

@@ -4,24 +4,30 @@
 //! account is told by mail only, never by an answer: sign-in checks a password in any case, sign-up
 //! and the forgotten password answer the same, and in the same time ([`even_out`]).
 //!
-//! What is not here: signing in with another provider, second factors, organisations.
+//! What is not here: signing in with another provider, passkeys, organisations.
 
 mod new_user;
+pub mod operator;
 pub mod pages;
 mod password_reset;
 mod sessions;
 mod set_up;
 mod sign_in;
 mod sign_up;
+mod two_factor;
 mod user_agent;
 
 pub use new_user::{NewUser, create_user, rename};
 pub use password_reset::{change_password, request_reset, reset_password, reset_recipient};
 pub use sessions::{end_all_sessions, end_other_sessions, end_session, sign_out, sweep};
 pub use set_up::{announce_set_up, set_up, set_up_is_open, set_up_link};
-pub use sign_in::{Begun, Browser, prove, sign_in};
+pub use sign_in::{Begun, Browser, Entered, finish_sign_in, prove, sign_in};
 pub use sign_up::{
     Applicant, gave_password, resend_verification, sign_up, verification_recipient, verify_email,
+};
+pub use two_factor::{
+    Code, SetUp, begin_set_up, continue_set_up, new_recovery_codes, status as two_factor_status, turn_off,
+    turn_on,
 };
 pub use user_agent::describe as describe_browser;
 
@@ -55,7 +61,7 @@ pub enum AccountError {
     /// What was typed cannot be taken.
     #[error("what was typed cannot be taken")]
     Invalid(Problems),
-    /// The address has an account. Told to the operator only.
+    /// Somebody was first. That an address has an account is told to the operator only.
     #[error("this address has an account already")]
     Taken,
     /// Nobody, or only who was invited, may sign up.

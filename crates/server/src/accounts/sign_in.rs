@@ -1,9 +1,10 @@
 //! Signing in with a password, and proving again who one is.
 
 use super::AccountError;
+use super::two_factor::{self, Code, Proved};
 use crate::app::App;
 use crate::auth::SignedIn;
-use crate::auth::cookies::SESSION_LIFETIME;
+use crate::auth::cookies::{PENDING_LIFETIME, SESSION_LIFETIME};
 use crate::auth::password::{Password, Verdict};
 use crate::auth::throttle::{Scope, address_key};
 use crate::mail;
@@ -39,13 +40,22 @@ pub struct Begun {
     pub browser: Secret,
 }
 
-/// Checks a password and begins a session.
+/// What the right password leads to.
+#[derive(Debug)]
+pub enum Entered {
+    /// A session.
+    Begun(Begun),
+    /// The question for the second factor; what the cookie of the waiting sign-in holds.
+    Pending(Secret),
+}
+
+/// Checks a password and begins a session, or asks for the second factor.
 pub async fn sign_in(
     app: &App,
     email: &str,
     password: &Password,
     browser: &Browser,
-) -> Result<Begun, AccountError> {
+) -> Result<Entered, AccountError> {
     // An address that cannot be one is treated like one that nobody has.
     let folded = text::email(email).unwrap_or_else(|| text::fold(&text::clip(email, text::MAX_EMAIL)));
     let user = app.store.user_by_email(&folded).await?.filter(|user| user.disabled_at.is_none());
@@ -58,16 +68,63 @@ pub async fn sign_in(
     };
     let tx = app.store.begin().await?;
     confirm(&tx, user.id, &kept, rehashed.as_ref()).await?;
-    let begun = begin(app, &tx, user.id, browser).await?;
+    let entered = if tx.two_factor(user.id).await?.is_some() {
+        let token = Secret::generate(SecretKind::PendingSignIn, &*app.random);
+        let until = app.clock.now() + PENDING_LIFETIME;
+        tx.insert_pending_sign_in(&token.hash(), user.id, until).await?;
+        Entered::Pending(token)
+    } else {
+        Entered::Begun(begin(app, &tx, user.id, browser).await?)
+    };
     tx.commit().await?;
     app.outbox.wake();
     budget.give_back(app);
-    tracing::info!(user.id = %user.id, "a person signed in");
+    if matches!(entered, Entered::Begun(_)) {
+        tracing::info!(user.id = %user.id, "a person signed in");
+    }
+    Ok(entered)
+}
+
+/// Checks the second factor of a sign-in that waits for it, and begins the session.
+pub async fn finish_sign_in(
+    app: &App,
+    token: &Secret,
+    code: &Code,
+    browser: &Browser,
+) -> Result<Begun, AccountError> {
+    let now = app.clock.now();
+    let id = app.store.pending_sign_in(&token.hash(), now).await?.ok_or(AccountError::DeadLink)?;
+    let known = match &browser.known {
+        Some(known) if app.store.is_known_browser(&known.hash(), id).await? => Some(known.expose()),
+        _ => None,
+    };
+    let (scope, key) = two_factor::budget(id, known);
+    app.throttle.attempt(now, scope, &key)?;
+    let on = app.store.two_factor(id).await?.ok_or(AccountError::DeadLink)?;
+    let proved = two_factor::check(app, id, &on, code)?;
+    let tx = app.store.begin().await?;
+    let user = tx.lock_user(id).await?.filter(|user| user.disabled_at.is_none());
+    let user = user.ok_or(AccountError::DeadLink)?;
+    if !tx.use_pending_sign_in(&token.hash(), id, now).await? {
+        return Err(AccountError::DeadLink);
+    }
+    two_factor::accept(app, &tx, id, &user.email, &proved).await?;
+    let begun = begin(app, &tx, id, browser).await?;
+    tx.commit().await?;
+    app.outbox.wake();
+    app.throttle.succeeded(scope, &key);
+    tracing::info!(user.id = %id, "a person signed in with a second factor");
     Ok(begun)
 }
 
-/// Checks the password of somebody who is signed in; their session gets a new cookie and is fresh.
-pub async fn prove(app: &App, caller: &SignedIn, password: &Password) -> Result<Secret, AccountError> {
+/// Checks password and second factor of somebody who is signed in; their session gets a new cookie and
+/// is fresh.
+pub async fn prove(
+    app: &App,
+    caller: &SignedIn,
+    password: &Password,
+    code: &Code,
+) -> Result<Secret, AccountError> {
     let key = caller.user.to_string();
     app.throttle.attempt(app.clock.now(), Scope::Proof, &key)?;
     let user = app.store.user(caller.user).await?;
@@ -76,16 +133,31 @@ pub async fn prove(app: &App, caller: &SignedIn, password: &Password) -> Result<
     let (Some(kept), Verdict::Right { rehashed }) = (kept, verdict) else {
         return Err(AccountError::WrongCredentials);
     };
+    let on = app.store.two_factor(caller.user).await?;
+    let proved = on.map(|on| two_factor::check(app, caller.user, &on, code)).transpose()?;
     let cookie = Secret::generate(SecretKind::WebSession, &*app.random);
     let now = app.clock.now();
     let tx = app.store.begin().await?;
     confirm(&tx, caller.user, &kept, rehashed.as_ref()).await?;
+    second(app, &tx, caller, proved.as_ref()).await?;
     if !tx.rotate_web_session(caller.session, &caller.token, &cookie.hash(), now).await? {
         return Err(AccountError::WrongCredentials);
     }
     tx.commit().await?;
+    app.outbox.wake();
     app.throttle.succeeded(Scope::Proof, &key);
     Ok(cookie)
+}
+
+/// The second factor that was checked outside of the transaction, or that none was needed, still counts
+/// inside.
+async fn second(app: &App, tx: &Tx, caller: &SignedIn, proved: Option<&Proved>) -> Result<(), AccountError> {
+    let needed = tx.two_factor(caller.user).await?.is_some();
+    match proved {
+        Some(proved) if needed => two_factor::accept(app, tx, caller.user, &caller.email, proved).await,
+        None if needed => Err(AccountError::WrongCredentials),
+        _ => Ok(()),
+    }
 }
 
 /// The password that was checked outside of the transaction still counts inside.

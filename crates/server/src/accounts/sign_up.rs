@@ -173,6 +173,10 @@ pub async fn verify_email(
     if current.is_none() || tx.use_mail_link(&token.hash(), Purpose::VerifyEmail, now).await?.is_none() {
         return Err(AccountError::DeadLink);
     }
+    // A link proves the address and no second factor.
+    if tx.two_factor(id).await?.is_some() {
+        return Err(AccountError::DeadLink);
+    }
     tx.verify_user(id, now).await?;
     let begun = super::sign_in::begin(app, &tx, id, browser).await?;
     tx.commit().await?;

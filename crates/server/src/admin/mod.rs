@@ -6,6 +6,7 @@
 //! its slice, its flags in `cli`.
 
 pub mod client;
+mod people;
 pub mod socket;
 
 use crate::accounts::{self, NewUser};
@@ -35,6 +36,23 @@ pub enum Request {
         /// Whether the address counts as proved.
         verified: bool,
     },
+    /// `bramble user list`.
+    UserList,
+    /// `bramble user disable`.
+    UserDisable {
+        /// Address.
+        email: String,
+    },
+    /// `bramble user enable`.
+    UserEnable {
+        /// Address.
+        email: String,
+    },
+    /// `bramble user reset-2fa`.
+    UserResetTwoFactor {
+        /// Address.
+        email: String,
+    },
     /// `bramble auth-key create`.
     AuthKeyCreate {
         /// Whose personal account, by address.
@@ -58,6 +76,10 @@ impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::UserCreate { .. } => "UserCreate",
+            Self::UserList => "UserList",
+            Self::UserDisable { .. } => "UserDisable",
+            Self::UserEnable { .. } => "UserEnable",
+            Self::UserResetTwoFactor { .. } => "UserResetTwoFactor",
             Self::AuthKeyCreate { .. } => "AuthKeyCreate",
             Self::MailList => "MailList",
             Self::MailShow { .. } => "MailShow",
@@ -102,6 +124,10 @@ pub async fn handle(app: &App, request: Request) -> Response {
             let new = NewUser { email, name, password: Password::new(password), verified };
             user_create(app, new).await
         }
+        Request::UserList => people::list(app).await,
+        Request::UserDisable { email } => people::disable(app, &email).await,
+        Request::UserEnable { email } => people::enable(app, &email).await,
+        Request::UserResetTwoFactor { email } => people::reset_two_factor(app, &email).await,
         Request::AuthKeyCreate { user, description, ttl_days } => {
             auth_key_create(app, &user, &description, ttl_days).await
         }

@@ -1,8 +1,9 @@
-//! The two cookies: the session's, and the one by which a browser is known again after signing out.
+//! The cookies: the session's, the one by which a browser is known again after signing out, and the one
+//! of a sign-in that waits for the second factor.
 //!
-//! With HTTPS both have the `__Host-` prefix, which makes the browser insist on `Secure`, on the whole
+//! With HTTPS all have the `__Host-` prefix, which makes the browser insist on `Secure`, on the whole
 //! host and on no domain. Without HTTPS (localhost, or `--allow-insecure-http`) some browsers drop
-//! secure cookies, so both go without prefix and `Secure` there; the public URL's scheme decides.
+//! secure cookies, so all go without prefix and `Secure` there; the public URL's scheme decides.
 
 use crate::app::App;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -16,6 +17,9 @@ pub const SESSION_IDLE: Duration = Duration::days(7);
 /// How long a browser is remembered after its last sign-in.
 pub const KNOWN_BROWSER_LIFETIME: Duration = Duration::days(365);
 
+/// How long a sign-in waits for the second factor.
+pub const PENDING_LIFETIME: Duration = Duration::minutes(10);
+
 /// A cookie of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cookie {
@@ -23,6 +27,8 @@ pub enum Cookie {
     Session,
     /// Signed in before.
     KnownBrowser,
+    /// Gave the password, owes the second factor.
+    PendingSignIn,
 }
 
 impl Cookie {
@@ -32,6 +38,8 @@ impl Cookie {
             (Self::Session, false) => "bramble",
             (Self::KnownBrowser, true) => "__Host-bramble-browser",
             (Self::KnownBrowser, false) => "bramble-browser",
+            (Self::PendingSignIn, true) => "__Host-bramble-sign-in",
+            (Self::PendingSignIn, false) => "bramble-sign-in",
         }
     }
 
@@ -39,6 +47,7 @@ impl Cookie {
         match self {
             Self::Session => SecretKind::WebSession,
             Self::KnownBrowser => SecretKind::KnownBrowser,
+            Self::PendingSignIn => SecretKind::PendingSignIn,
         }
     }
 
@@ -46,6 +55,7 @@ impl Cookie {
         match self {
             Self::Session => SESSION_LIFETIME,
             Self::KnownBrowser => KNOWN_BROWSER_LIFETIME,
+            Self::PendingSignIn => PENDING_LIFETIME,
         }
     }
 

@@ -32,6 +32,8 @@ pub enum Scope {
     SignInBrowser,
     /// Proofs of one person who is signed in.
     Proof,
+    /// Second factors of somebody who gave the right password.
+    SecondFactor,
     /// Sign-ups and requests for mail from one address.
     RequestAddress,
     /// Mails to one address that anybody may cause.
@@ -59,7 +61,7 @@ impl Scope {
     fn rule(self) -> Rule {
         let hourly = |count| Rule::Window { count, per: Duration::hours(1) };
         match self {
-            Self::SignInAccount | Self::Proof => Rule::Backoff { free: 5 },
+            Self::SignInAccount | Self::Proof | Self::SecondFactor => Rule::Backoff { free: 5 },
             // Offices and mobile networks share one.
             Self::SignInAddress => Rule::Backoff { free: 30 },
             Self::SignInBrowser => Rule::Backoff { free: 10 },

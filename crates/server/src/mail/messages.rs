@@ -97,6 +97,23 @@ bodies! {
         at: String,
         forgotten: String,
     }
+    /// Two-factor authentication was turned on.
+    TwoFactorOn / TwoFactorOnText / TwoFactorOnHtml = "mail/two_factor_on.txt", "mail/two_factor_on.html" {
+        at: String,
+        settings: String,
+    }
+    /// Two-factor authentication was turned off.
+    TwoFactorOff / TwoFactorOffText / TwoFactorOffHtml = "mail/two_factor_off.txt", "mail/two_factor_off.html" {
+        at: String,
+        settings: String,
+    }
+    /// A recovery code was used.
+    RecoveryCodeUsed / RecoveryCodeUsedText / RecoveryCodeUsedHtml = "mail/recovery_code_used.txt", "mail/recovery_code_used.html" {
+        at: String,
+        left: u64,
+        few: bool,
+        settings: String,
+    }
     /// A browser signed in that had not before.
     NewBrowser / NewBrowserText / NewBrowserHtml = "mail/new_browser.txt", "mail/new_browser.html" {
         browser: String,

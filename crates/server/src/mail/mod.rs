@@ -17,10 +17,12 @@ pub use smtp::{BadSmtp, Smtp};
 use crate::app::{App, Ctx};
 use askama::Template;
 use bramble_model::Secret;
+use bramble_model::two_factor::FEW_RECOVERY_CODES;
 use bramble_store::mails::NewMail;
 use bramble_store::{StoreError, Tx};
 use messages::{
-    AlreadyRegistered, DeviceLinked, Frame, NewBrowser, PasswordChanged, ResetPassword, VerifyEmail,
+    AlreadyRegistered, DeviceLinked, Frame, NewBrowser, PasswordChanged, RecoveryCodeUsed, ResetPassword,
+    TwoFactorOff, TwoFactorOn, VerifyEmail,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -107,6 +109,34 @@ pub fn reset_password(app: &App, recipient: &str, token: &Secret) -> Message {
         "Choose a new password",
         &ResetPassword { frame: Frame::of(app), link },
     )
+}
+
+/// Tells somebody that two-factor authentication was turned on or off.
+pub fn two_factor_changed(app: &App, recipient: &str, on: bool) -> Message {
+    let frame = Frame::of(app);
+    let at = messages::moment(app.clock.now());
+    let settings = app.config.url("/settings/account");
+    if on {
+        let body = TwoFactorOn { frame, at, settings };
+        message("two_factor_on", recipient, "Two-factor authentication was turned on", &body)
+    } else {
+        let body = TwoFactorOff { frame, at, settings };
+        message("two_factor_off", recipient, "Two-factor authentication was turned off", &body)
+    }
+}
+
+/// Tells somebody that one of their recovery codes was used, and how many are left.
+pub fn recovery_code_used(app: &App, recipient: &str, left: u64) -> Message {
+    let few = left <= FEW_RECOVERY_CODES;
+    let body = RecoveryCodeUsed {
+        frame: Frame::of(app),
+        at: messages::moment(app.clock.now()),
+        left,
+        few,
+        settings: app.config.url("/settings/account/two-factor"),
+    };
+    let subject = if few { "A recovery code was used; make new ones" } else { "A recovery code was used" };
+    message("recovery_code_used", recipient, subject, &body)
 }
 
 /// Tells somebody that their password changed.

@@ -59,6 +59,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         ("GET", "/up" | "/ready" | "/")
         | ("GET" | "POST", "/sign-in" | "/sign-up" | "/forgotten-password")
         | ("GET", "/sign-up/check-your-mail" | "/forgotten-password/check-your-mail")
+        | ("GET" | "POST", "/sign-in/second-step")
         | ("GET" | "POST", "/verify-email/{token}" | "/reset-password/{token}" | "/setup/{token}")
         | ("POST", "/client/device" | "/client/token" | "/client/auth-key-exchange") => {
             (Everybody, "none", String::new())
@@ -70,6 +71,8 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         ("GET", "/fresh" | "/settings" | "/settings/account" | "/settings/auth-keys" | "/verify")
         | ("GET", "/devices" | "/devices/rows" | "/devices/new" | "/settings/account/password")
         | ("POST", "/fresh" | "/settings/account/name" | "/settings/account/password")
+        | ("GET" | "POST", "/settings/account/two-factor" | "/settings/account/two-factor/turn-off")
+        | ("POST", "/settings/account/two-factor/recovery-codes")
         | ("POST", "/settings/account/sessions/end-others" | "/settings/auth-keys") => {
             (Person, "", String::new())
         }
@@ -111,6 +114,8 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         (method, pattern),
         ("POST", "/sessions" | "/verify/{code}" | "/settings/auth-keys" | "/settings/auth-keys/{id}/delete")
             | ("GET" | "POST", "/settings/account/password")
+            | ("GET" | "POST", "/settings/account/two-factor" | "/settings/account/two-factor/turn-off")
+            | ("POST", "/settings/account/two-factor/recovery-codes")
             | ("POST", "/devices/{id}/delete" | "/devices/{id}/sign-out")
     );
     let mut path = pattern.replace("{session}", session).replace("{report}", "start");

@@ -4,6 +4,7 @@
 //! everything else: `{uuid}`, `{bytes}`, `{id}` (a growing number made by the engine) and `{bool}`.
 
 mod m0001_start;
+mod m0002_two_factor;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -13,7 +14,7 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_start::Migration)]
+        vec![Box::new(m0001_start::Migration), Box::new(m0002_two_factor::Migration)]
     }
 }
 

@@ -1,8 +1,8 @@
 //! `/fresh`: asks for the password again before something dangerous. What was asked goes on by itself:
 //! a page is opened, a form that was sent is kept, sealed, inside the page that asks, and sent again.
 
-use super::{Failed, fail, frame};
-use crate::accounts;
+use super::{Failed, fail, frame, refuse};
+use crate::accounts::{self, Code};
 use crate::app::{App, Ctx};
 use crate::auth::SignedIn;
 use crate::auth::cookies::Cookie;
@@ -29,6 +29,9 @@ use time::Duration;
 const MAX_FORM: usize = 64 * 1024;
 /// Largest body of this page's own form: a kept form, sealed and encoded, and a password.
 const MAX_BODY: usize = 2 * MAX_FORM + 8 * 1024;
+/// The same for both factors: which one was wrong is nobody's business.
+const WRONG: &str =
+    "That was wrong. Check what you typed; a code from the app works once, so wait for the next one.";
 /// How long a form is kept.
 const KEEP: Duration = Duration::minutes(15);
 
@@ -44,6 +47,7 @@ struct Page {
     email: String,
     return_to: ReturnTo,
     kept: String,
+    second: bool,
 }
 
 #[derive(Template)]
@@ -95,7 +99,7 @@ pub async fn keep_form(State(app): State<Ctx>, request: Request, next: Next) -> 
     let response = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
     match response.extensions().get::<Asked>() {
         // htmx follows its header to the page that asks; a part of a page cannot ask.
-        Some(Asked(caller)) if !htmx => ask(&app, caller, &action, &body).unwrap_or(response),
+        Some(Asked(caller)) if !htmx => ask(&app, caller, &action, &body).await.unwrap_or(response),
         _ => response,
     }
 }
@@ -112,11 +116,11 @@ fn is_form(request: &Request) -> bool {
         && length.is_some_and(|length| length <= MAX_FORM)
 }
 
-fn ask(app: &App, caller: &SignedIn, action: &str, body: &Bytes) -> Option<Response> {
+async fn ask(app: &App, caller: &SignedIn, action: &str, body: &Bytes) -> Option<Response> {
     let fields = url::form_urlencoded::parse(body).into_owned().collect();
     let until = (app.clock.now() + KEEP).unix_timestamp();
     let kept = Kept { action: action.to_owned(), fields, until }.seal(app, caller.session)?;
-    Some(render(app, caller, StatusCode::OK, Failed::default(), ReturnTo::default(), kept))
+    Some(render(app, caller, StatusCode::OK, Failed::default(), ReturnTo::default(), kept).await)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -129,10 +133,10 @@ async fn show(State(app): State<Ctx>, caller: SignedIn, Query(wish): Query<Wish>
     if caller.is_fresh(&app) {
         return Redirect::to(wish.return_to.as_str()).into_response();
     }
-    render(&app, &caller, StatusCode::OK, Failed::default(), wish.return_to, String::new())
+    render(&app, &caller, StatusCode::OK, Failed::default(), wish.return_to, String::new()).await
 }
 
-fn render(
+async fn render(
     app: &App,
     caller: &SignedIn,
     status: StatusCode,
@@ -140,8 +144,12 @@ fn render(
     return_to: ReturnTo,
     kept: String,
 ) -> Response {
+    let second = match accounts::two_factor_status(app, caller.user).await {
+        Ok(status) => status.is_some(),
+        Err(error) => return refuse(app, error.into()),
+    };
     let (frame, email) = (frame(app, caller), caller.email.clone());
-    page(status, &Page { frame, failed, email, return_to, kept })
+    page(status, &Page { frame, failed, email, return_to, kept, second })
 }
 
 #[derive(Default, Deserialize)]
@@ -149,17 +157,21 @@ struct Typed {
     #[serde(default)]
     password: Password,
     #[serde(default)]
+    code: Code,
+    #[serde(default)]
     return_to: ReturnTo,
     #[serde(default)]
     kept: String,
 }
 
 async fn prove(State(app): State<Ctx>, caller: SignedIn, Form(typed): Form<Typed>) -> Response {
-    let cookie = match accounts::prove(&app, &caller, &typed.password).await {
+    let cookie = match accounts::prove(&app, &caller, &typed.password, &typed.code).await {
         Ok(cookie) => cookie,
         Err(error) => {
-            return match fail(&app, error, "The password is wrong. Try again.") {
-                Ok((status, failed)) => render(&app, &caller, status, failed, typed.return_to, typed.kept),
+            return match fail(&app, error, WRONG) {
+                Ok((status, failed)) => {
+                    render(&app, &caller, status, failed, typed.return_to, typed.kept).await
+                }
                 Err(response) => *response,
             };
         }

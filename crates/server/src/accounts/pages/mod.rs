@@ -7,6 +7,7 @@ mod reset;
 mod settings;
 mod sign_in;
 mod sign_up;
+mod two_factor;
 
 use super::{AccountError, Begun, Browser, Problems};
 use crate::app::{App, Ctx};
@@ -33,6 +34,7 @@ pub fn routes() -> Router<Ctx> {
         .merge(reset::routes())
         .merge(fresh::routes())
         .merge(settings::routes())
+        .merge(two_factor::routes())
         .merge(operator::routes())
 }
 

@@ -38,6 +38,7 @@ struct Page {
     email: String,
     browsers: Vec<Row>,
     others: bool,
+    two_factor: bool,
 }
 
 /// A browser that is signed in.
@@ -69,6 +70,7 @@ impl After {
         match self.done.as_str() {
             "name" => Some("Your name was changed."),
             "password" => Some("Your password was changed. Your other browsers were signed out."),
+            "two-factor-off" => Some("Two-factor authentication was turned off."),
             "session" => Some("The browser was signed out."),
             "others" => Some("Your other browsers were signed out."),
             _ => None,
@@ -108,8 +110,13 @@ async fn render(
     if let Some(words) = after.words() {
         frame = frame.flash(Tone::Good, words);
     }
+    let two_factor = match accounts::two_factor_status(app, caller.user).await {
+        Ok(status) => status.is_some(),
+        Err(error) => return refuse(app, AccountError::Store(error)),
+    };
     let others = browsers.len() > 1;
-    page(status, &Page { frame, failed, typed_name, email: caller.email.clone(), browsers, others })
+    let email = caller.email.clone();
+    page(status, &Page { frame, failed, typed_name, email, browsers, others, two_factor })
 }
 
 #[derive(Debug, Default, Deserialize)]

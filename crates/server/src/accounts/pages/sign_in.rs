@@ -1,8 +1,10 @@
 //! `/sign-in`, `/sign-out`, `/sign-out-everywhere`.
 
+use super::two_factor::SECOND_STEP;
 use super::{AccountError, Browser, Failed, begun, ended, fail, frame_signed_out, refuse};
-use crate::accounts;
+use crate::accounts::{self, Entered};
 use crate::app::{App, Ctx};
+use crate::auth::cookies::Cookie;
 use crate::auth::password::Password;
 use crate::auth::return_to::ReturnTo;
 use crate::auth::{Account, SignedIn};
@@ -12,7 +14,7 @@ use crate::web::page;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -64,7 +66,12 @@ async fn show(State(app): State<Ctx>, caller: Option<SignedIn>, Query(wish): Que
 
 async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>) -> Response {
     match accounts::sign_in(&app, &typed.email, &typed.password, &browser).await {
-        Ok(session) => begun(&app, &session, typed.return_to.as_str()),
+        Ok(Entered::Begun(session)) => begun(&app, &session, typed.return_to.as_str()),
+        Ok(Entered::Pending(token)) => {
+            let mut response = Redirect::to(&typed.return_to.on(SECOND_STEP)).into_response();
+            response.headers_mut().append(header::SET_COOKIE, Cookie::PendingSignIn.set(&app, &token));
+            response
+        }
         Err(error) => {
             let wrong = "The address or the password is wrong. Check both, or choose a new password.";
             match fail(&app, error, wrong) {

@@ -6,3 +6,4 @@ mod secrecy;
 mod sign_in;
 pub mod site;
 mod throttling;
+mod two_factor;

@@ -1,0 +1,234 @@
+//! `/settings/account/two-factor` and `/sign-in/second-step`. The recovery codes are in the answer to the
+//! form that made them and nowhere else.
+
+use super::{AccountError, Browser, Failed, begun, fail, frame, frame_signed_out, refuse};
+use crate::accounts::{self, Code, SetUp};
+use crate::app::{App, Ctx};
+use crate::auth::cookies::Cookie;
+use crate::auth::return_to::ReturnTo;
+use crate::auth::{Fresh, SignedIn};
+use crate::web::layout::Frame;
+use crate::web::page;
+use crate::web::times::Moment;
+use askama::Template;
+use axum::Router;
+use axum::extract::{Form, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bramble_model::two_factor::{FEW_RECOVERY_CODES, RecoveryCode};
+use qrcode::QrCode;
+use qrcode::render::svg;
+use serde::Deserialize;
+
+/// Where a sign-in goes on after the right password.
+pub(super) const SECOND_STEP: &str = "/sign-in/second-step";
+const PAGE: &str = "/settings/account/two-factor";
+const WRONG: &str = "That is not the code that the app shows now. A code works once and for about a minute: \
+                     wait for the next one, and check the clock of your phone.";
+
+pub(super) fn routes() -> Router<Ctx> {
+    Router::new()
+        .route(SECOND_STEP, get(second_step).post(finish))
+        .route(PAGE, get(show).post(turn_on))
+        .route("/settings/account/two-factor/recovery-codes", post(new_codes))
+        .route("/settings/account/two-factor/turn-off", get(confirm_off).post(turn_off))
+}
+
+#[derive(Template)]
+#[template(path = "accounts/second_step.html")]
+struct SecondStep {
+    frame: Frame,
+    failed: Failed,
+    return_to: ReturnTo,
+}
+
+#[derive(Template)]
+#[template(path = "accounts/two_factor_set_up.html")]
+struct SettingUp {
+    frame: Frame,
+    failed: Failed,
+    picture: String,
+    secret: String,
+    sealed: String,
+}
+
+#[derive(Template)]
+#[template(path = "accounts/two_factor.html")]
+struct On {
+    frame: Frame,
+    since: Moment,
+    codes_left: u64,
+    few: bool,
+}
+
+#[derive(Template)]
+#[template(path = "accounts/two_factor_off.html")]
+struct TurnOff {
+    frame: Frame,
+}
+
+#[derive(Template)]
+#[template(path = "accounts/recovery_codes.html")]
+struct ShownOnce {
+    frame: Frame,
+    turned_on: bool,
+    codes: String,
+    file: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Wish {
+    #[serde(default)]
+    return_to: ReturnTo,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Typed {
+    #[serde(default)]
+    code: Code,
+    #[serde(default)]
+    return_to: ReturnTo,
+    #[serde(default)]
+    set_up: String,
+}
+
+async fn second_step(State(app): State<Ctx>, headers: HeaderMap, Query(wish): Query<Wish>) -> Response {
+    let Some(token) = Cookie::PendingSignIn.read(&app, &headers) else {
+        return Redirect::to(&wish.return_to.on("/sign-in")).into_response();
+    };
+    match app.store.pending_sign_in(&token.hash(), app.clock.now()).await {
+        Ok(Some(_)) => ask(&app, StatusCode::OK, Failed::default(), wish.return_to),
+        Ok(None) => start_again(&app, &wish.return_to),
+        Err(error) => refuse(&app, error.into()),
+    }
+}
+
+fn ask(app: &App, status: StatusCode, failed: Failed, return_to: ReturnTo) -> Response {
+    page(status, &SecondStep { frame: frame_signed_out(app), failed, return_to })
+}
+
+/// The sign-in waited too long, or was finished: the password is asked for again.
+fn start_again(app: &App, return_to: &ReturnTo) -> Response {
+    forget(app, Redirect::to(&return_to.on("/sign-in")).into_response())
+}
+
+fn forget(app: &App, mut response: Response) -> Response {
+    response.headers_mut().append(header::SET_COOKIE, Cookie::PendingSignIn.remove(app));
+    response
+}
+
+async fn finish(
+    State(app): State<Ctx>,
+    headers: HeaderMap,
+    browser: Browser,
+    Form(typed): Form<Typed>,
+) -> Response {
+    let Some(token) = Cookie::PendingSignIn.read(&app, &headers) else {
+        return start_again(&app, &typed.return_to);
+    };
+    match accounts::finish_sign_in(&app, &token, &typed.code, &browser).await {
+        Ok(session) => forget(&app, begun(&app, &session, typed.return_to.as_str())),
+        Err(AccountError::DeadLink) => start_again(&app, &typed.return_to),
+        Err(error) => match fail(&app, error, WRONG) {
+            Ok((status, failed)) => ask(&app, status, failed, typed.return_to),
+            Err(response) => *response,
+        },
+    }
+}
+
+async fn show(State(app): State<Ctx>, Fresh(caller): Fresh) -> Response {
+    match accounts::two_factor_status(&app, caller.user).await {
+        Ok(None) => {
+            let set_up = accounts::begin_set_up(&app, &caller);
+            setting_up(&app, &caller, StatusCode::OK, Failed::default(), &set_up)
+        }
+        Ok(Some(status)) => {
+            let on = On {
+                frame: frame(&app, &caller),
+                since: Moment::new(status.since, app.clock.now()),
+                codes_left: status.codes_left,
+                few: status.codes_left <= FEW_RECOVERY_CODES,
+            };
+            page(StatusCode::OK, &on)
+        }
+        Err(error) => refuse(&app, error.into()),
+    }
+}
+
+fn setting_up(app: &App, caller: &SignedIn, status: StatusCode, failed: Failed, set_up: &SetUp) -> Response {
+    let secret = set_up.seed.base32();
+    let picture = picture(&uri(app, caller, &secret));
+    let sealed = set_up.sealed.clone();
+    page(status, &SettingUp { frame: frame(app, caller), failed, picture, secret: grouped(&secret), sealed })
+}
+
+/// What apps read: the account's name, the issuer, and the seed; the rest is what they take for granted.
+fn uri(app: &App, caller: &SignedIn, secret: &str) -> String {
+    let host = app.config.public_url.host_str().unwrap_or("localhost");
+    let mut uri = url::Url::parse("otpauth://totp/").ok();
+    if let Some(uri) = &mut uri {
+        uri.set_path(&format!("/Bramble {host}:{}", caller.email));
+        uri.set_query(Some(&format!("secret={secret}&issuer=Bramble%20{host}")));
+    }
+    uri.map_or_else(String::new, String::from)
+}
+
+/// Four characters at a time are easier to type; apps ignore the spaces.
+fn grouped(secret: &str) -> String {
+    let four: Vec<&str> = (0..secret.len()).step_by(4).filter_map(|at| secret.get(at..at + 4)).collect();
+    four.join(" ")
+}
+
+/// The QR code as an SVG in base 64: black on white with its quiet zone in light and dark alike.
+fn picture(text: &str) -> String {
+    let Ok(code) = QrCode::new(text) else { return String::new() };
+    let svg = code.render::<svg::Color<'_>>().min_dimensions(220, 220).build();
+    STANDARD.encode(svg)
+}
+
+async fn turn_on(State(app): State<Ctx>, Fresh(caller): Fresh, Form(typed): Form<Typed>) -> Response {
+    let Some(set_up) = accounts::continue_set_up(&app, &caller, &typed.set_up) else {
+        return Redirect::to(PAGE).into_response();
+    };
+    match accounts::turn_on(&app, &caller, &set_up, &typed.code).await {
+        Ok(codes) => shown_once(&app, &caller, &codes, true),
+        // On already: sent twice, or from another browser.
+        Err(AccountError::Taken) => Redirect::to(PAGE).into_response(),
+        Err(error) => match fail(&app, error, WRONG) {
+            Ok((status, failed)) => setting_up(&app, &caller, status, failed, &set_up),
+            Err(response) => *response,
+        },
+    }
+}
+
+async fn new_codes(State(app): State<Ctx>, Fresh(caller): Fresh) -> Response {
+    match accounts::new_recovery_codes(&app, &caller).await {
+        Ok(codes) => shown_once(&app, &caller, &codes, false),
+        Err(AccountError::DeadLink) => Redirect::to(PAGE).into_response(),
+        Err(error) => refuse(&app, error),
+    }
+}
+
+fn shown_once(app: &App, caller: &SignedIn, codes: &[RecoveryCode], turned_on: bool) -> Response {
+    let codes = codes.iter().map(RecoveryCode::expose).collect::<Vec<_>>().join("\n");
+    let file = STANDARD.encode(format!(
+        "Recovery codes for {} on {}\nEach lets you in once.\n\n{codes}\n",
+        caller.email,
+        app.config.origin()
+    ));
+    page(StatusCode::OK, &ShownOnce { frame: frame(app, caller), turned_on, codes, file })
+}
+
+async fn confirm_off(State(app): State<Ctx>, Fresh(caller): Fresh) -> Response {
+    page(StatusCode::OK, &TurnOff { frame: frame(&app, &caller) })
+}
+
+async fn turn_off(State(app): State<Ctx>, Fresh(caller): Fresh) -> Response {
+    match accounts::turn_off(&app, caller.user).await {
+        Ok(_) => Redirect::to("/settings/account?done=two-factor-off").into_response(),
+        Err(error) => refuse(&app, error),
+    }
+}

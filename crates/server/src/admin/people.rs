@@ -1,0 +1,99 @@
+//! `bramble user list|disable|enable|reset-2fa`.
+
+use super::{Response, failed};
+use crate::accounts::{self, operator};
+use crate::app::App;
+use bramble_store::users::User;
+use serde_json::json;
+
+pub(super) async fn list(app: &App) -> Response {
+    let (people, more) = match operator::list_people(app).await {
+        Ok(found) => found,
+        Err(error) => return failed(error),
+    };
+    let mut lines: Vec<String> = people
+        .iter()
+        .map(|person| {
+            let marks = [
+                (person.operator, "operator"),
+                (!person.verified, "not verified"),
+                (person.disabled, "disabled"),
+                (person.two_factor, "two-factor"),
+            ];
+            let marks: Vec<&str> = marks.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+            format!("{}  {}  {}", person.email, person.name, marks.join(", ")).trim_end().to_owned()
+        })
+        .collect();
+    if lines.is_empty() {
+        lines.push("Nobody has an account yet.".to_owned());
+    }
+    if more {
+        lines.push("There are more people than are listed here.".to_owned());
+    }
+    Response::done(lines.join("\n"), json!({ "users": people, "more": more }))
+}
+
+async fn find(app: &App, email: &str) -> Result<User, Response> {
+    match operator::find_person(app, email).await {
+        Ok(Some(user)) => Ok(user),
+        Ok(None) => {
+            Err(Response::refused(format!("Nobody here has the address {email}. See `bramble user list`.")))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+pub(super) async fn disable(app: &App, email: &str) -> Response {
+    let user = match find(app, email).await {
+        Ok(user) => user,
+        Err(response) => return response,
+    };
+    match operator::disable(app, &user).await {
+        Ok(changed) => {
+            let text =
+                if changed { "is disabled now and signed out everywhere" } else { "was disabled already" };
+            changed_answer(&user, text, changed)
+        }
+        Err(error) => failed(error),
+    }
+}
+
+pub(super) async fn enable(app: &App, email: &str) -> Response {
+    let user = match find(app, email).await {
+        Ok(user) => user,
+        Err(response) => return response,
+    };
+    match operator::enable(app, &user).await {
+        Ok(changed) => {
+            let text = if changed { "can sign in again" } else { "was not disabled" };
+            changed_answer(&user, text, changed)
+        }
+        Err(error) => failed(error),
+    }
+}
+
+pub(super) async fn reset_two_factor(app: &App, email: &str) -> Response {
+    let user = match find(app, email).await {
+        Ok(user) => user,
+        Err(response) => return response,
+    };
+    match operator::reset_two_factor(app, &user).await {
+        Ok(changed) => {
+            let text = if changed {
+                "has no second factor any more and was told so by mail"
+            } else {
+                "had no second factor"
+            };
+            changed_answer(&user, text, changed)
+        }
+        Err(accounts::AccountError::Store(error)) => failed(error),
+        Err(error) => Response::refused(error.to_string()),
+    }
+}
+
+fn changed_answer(user: &User, text: &str, changed: bool) -> Response {
+    Response::done(
+        format!("{} {text}.", user.email),
+        json!({ "id": user.id, "email": user.email, "changed": changed }),
+    )
+}
