@@ -5,7 +5,7 @@
 //! `Option`, a lost race is a returned value, and [`StoreError`] means that the database failed.
 //!
 //! How to add to it: one file per noun with an `impl Store` (for reads) and an `impl Tx` (for writes
-//! and for reads that a write depends on). Queries take and return typed ids, [`Timestamp`]s and
+//! and for reads that a write depends on). Queries take and return typed ids, `Timestamp`s and
 //! plain structs; entities stay inside. A change of state is one conditional statement whose affected
 //! rows are checked, or a transaction that locks the parent row first. Each noun's races are tested on both engines.
 

@@ -1,7 +1,7 @@
 //! Everything behind `rpi-connect`: the commands, their words, their exit status.
 //!
 //! What it is not: it holds no state. It asks the daemon, or the service manager that starts it. How to
-//! add to it: a variant of [`Command`] with its help, an arm in [`run`].
+//! add to it: a variant of `Command` with its help, an arm in `run`.
 
 mod checks;
 mod commands;

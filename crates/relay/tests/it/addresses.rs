@@ -31,7 +31,7 @@ async fn neither_permission_nor_channel_reaches_inside() {
         address("255.255.255.255:67"),
         address("0.0.0.0:80"),
         address("5.9.1.2:22"),
-        address("1.1.1.1:0"),
+        address("127.0.0.2:0"),
         address("[::ffff:127.0.0.1]:80"),
         address("[::ffff:10.0.0.1]:80"),
     ];
@@ -44,6 +44,14 @@ async fn neither_permission_nor_channel_reaches_inside() {
     // A permission is for an address, but every datagram is looked at with its port.
     client.send_to(address("1.1.1.1:0"), b"x").await;
     bench.until(|it| it.forbidden == 27).await;
+    // Some clients name no port with a permission; a channel always has one.
+    assert_eq!(client.permit(address("1.1.1.1:0")).await, Ok(()));
+    assert_eq!(client.bind(0x4001, address("1.1.1.1:0")).await, Err(code::FORBIDDEN));
+    // The relay's own address has a live relayed port, so it may be named; its other ports stay closed.
+    assert_eq!(client.permit(SocketAddr::new(bench.udp().ip(), 0)).await, Ok(()));
+    client.send_to(peer.address(), b"x").await;
+    client.send_to(bench.udp(), b"x").await;
+    bench.until(|it| it.forbidden == 30).await;
 }
 
 #[tokio::test]

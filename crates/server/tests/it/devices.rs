@@ -144,18 +144,18 @@ async fn renaming_and_deleting() {
     let ann = desk.person("ann").await;
     let mut device = desk.device(&ann, "s1").await.online().await;
     let settings = format!("{}/settings", page(&device));
-    let long = "x".repeat(256);
-    for (name, why) in [("\u{202e} ", "Name can&#39;t be blank"), (&*long, "Name is too long")] {
+    let endless = "x".repeat(256);
+    for (name, why) in [("\u{202e} ", "Name can&#39;t be blank"), (&*endless, "Name is too long")] {
         let answer = ann.post(&settings, &[("name", name)]).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(answer.body.contains(why), "{}", answer.body);
     }
     assert_eq!(ann.post(&settings, &[("name", " Kitchen\u{202e}  3 ")]).await.status, StatusCode::SEE_OTHER);
     assert!(ann.get(&page(&device)).await.body.contains("<h1>Kitchen 3</h1>"));
-    let delete = format!("{}/delete", page(&device));
-    let unsure = ann.post(&delete, &[("confirm", "kitchen")]).await;
+    let removal = format!("{}/delete", page(&device));
+    let unsure = ann.post(&removal, &[("confirm", "kitchen")]).await;
     assert_eq!(unsure.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(ann.post(&delete, &[("confirm", "Kitchen 3")]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(ann.post(&removal, &[("confirm", "Kitchen 3")]).await.status, StatusCode::SEE_OTHER);
     let out = bramble_wire::events::ServerEvent::Command(bramble_wire::events::Command::SignOut {});
     assert_eq!(device.order().await, Some(out));
     assert_eq!(device.order().await, None, "and its stream ends");

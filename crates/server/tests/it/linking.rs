@@ -382,11 +382,13 @@ async fn the_settings_page_makes_one_key_and_shows_it_once() {
         assert!(answer.body.contains("Ttl days must be between 1 and 90"));
         assert!(answer.body.contains("lobby &#60;i&#62;"), "what was typed is kept");
     }
-    let made = ann.post("/settings/auth-keys", &make("30")).await;
-    assert_eq!(made.status, StatusCode::OK);
-    let at = made.body.find("rpuak_").expect("the key");
-    let key = made.body[at..at + 30].to_owned();
-    assert!(made.body.contains(&format!("rpi-connect signin --auth-key={key} --server https://pi.example")));
+    let answered = ann.post("/settings/auth-keys", &make("30")).await;
+    assert_eq!(answered.status, StatusCode::OK);
+    let at = answered.body.find("rpuak_").expect("the key");
+    let key = answered.body[at..at + 30].to_owned();
+    assert!(
+        answered.body.contains(&format!("rpi-connect signin --auth-key={key} --server https://pi.example"))
+    );
     let page = ann.get("/settings").await.body;
     assert!(!page.contains(&key) && page.contains("replaces it") && page.contains("by ann"));
     ann.post("/settings/auth-keys", &make("1")).await;

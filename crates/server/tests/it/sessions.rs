@@ -23,6 +23,7 @@ fn of_device(session: &str, what: &str) -> String {
     format!("/client/sessions/{session}/{what}")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "compared with what a stream gave, which may be nothing")]
 fn order(command: Command) -> Option<ServerEvent> {
     Some(ServerEvent::Command(command))
 }

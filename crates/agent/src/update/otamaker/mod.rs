@@ -35,7 +35,7 @@ pub struct Cli {
     contents: PathBuf,
     /// The artefact to write (defaults to the `name` in the contents; .tar.zst is added)
     outfile: Option<PathBuf>,
-    /// Also write the SHA-256 to <OUTFILE>.sha256sum
+    /// Also write the SHA-256 to OUTFILE.sha256sum
     #[arg(short = 'w', long)]
     writesum: bool,
 }

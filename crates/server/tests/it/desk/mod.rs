@@ -4,6 +4,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use bramble_model::audit::Action;
 use bramble_model::auth_key::TtlDays;
 use bramble_model::{ManualClock, OsRandom};
 use bramble_server::app::{App, Ctx};
@@ -138,7 +139,7 @@ impl Desk {
     pub async fn audit(&self, account: AccountId) -> Vec<String> {
         let mut lines = self.app.store.audit_events(account, 100).await.expect("reads");
         // Lines of one moment have no order: the clock stands still.
-        lines.sort_by_key(|line| (line.at, line.action.map(|a| a.code())));
+        lines.sort_by_key(|line| (line.at, line.action.map(Action::code)));
         lines.into_iter().map(|line| line.action.map_or("?", |a| a.title()).to_owned()).collect()
     }
 
