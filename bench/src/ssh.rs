@@ -66,7 +66,9 @@ pub async fn measure() -> Measured {
         let _ = terminal.pty.read(&mut byte).await.expect("the echo");
         echoes.push(sent.elapsed().as_secs_f64() * 1000.0);
     }
-    terminal.run("\u{3}echo back-$((6*7))\n", "back-42").await;
+    // Together with Ctrl+C the terminal would throw the line away.
+    terminal.run("\u{3}", "^C").await;
+    terminal.run("echo back-$((6*7))\n", "back-42").await;
 
     let mut rates = Vec::new();
     for _ in 0..3 {
