@@ -111,7 +111,9 @@ async fn serve<W: Wire>(hall: Arc<Hall>, mut stream: W, ends: Ends, counted: Cou
         Speaks::Events => {
             if let Some(device) = events::open(&hall.app, &read, ends).await {
                 drop(guest);
-                // A task of its own: this one's frame is large, and would stay as long as the device.
+                // A task of its own: this one's frame is large, and would stay as long as the device. The
+                // stream is boxed because each function it is handed to would keep room for it.
+                let stream = Box::new(stream);
                 hall.app.tasks.spawn(async move {
                     crate::link::raw::serve(stream, device).await;
                     drop(counted);
