@@ -66,7 +66,7 @@ pub async fn measure() -> Measured {
         let _ = terminal.pty.read(&mut byte).await.expect("the echo");
         echoes.push(sent.elapsed().as_secs_f64() * 1000.0);
     }
-    // Together with Ctrl+C the terminal would throw the line away.
+    // In one write with Ctrl+C the line was never run, and the measurement hung.
     terminal.run("\u{3}", "^C").await;
     terminal.run("echo back-$((6*7))\n", "back-42").await;
 
