@@ -72,6 +72,7 @@ actions! {
     AuthKeyDeleted = "auth_key_deleted", "Auth key deleted";
     AuthKeyUsed = "auth_key_used", "Auth key used";
     AuthKeyRefused = "auth_key_refused", "Auth key refused";
+    OrganisationCreated = "organisation_created", "Organisation created";
 }
 
 #[cfg(test)]

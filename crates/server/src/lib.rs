@@ -24,6 +24,7 @@ pub mod live;
 pub mod mail;
 pub mod metrics;
 pub mod middleware;
+pub mod organisations;
 pub mod relaying;
 pub mod routes;
 pub mod sessions;

@@ -5,7 +5,7 @@
 //! route for the test that walks them; a route that is missing there fails it.
 
 use crate::app::Ctx;
-use crate::{accounts, devices, link, linking, live, middleware, sessions, web};
+use crate::{accounts, devices, link, linking, live, middleware, organisations, sessions, web};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -26,6 +26,7 @@ pub fn router(app: Ctx) -> Router {
         // People: the session cookie
         .route("/live", get(live::live))
         .merge(accounts::pages::routes())
+        .merge(organisations::routes())
         // Both, each path one of them
         .merge(linking::routes())
         .merge(devices::routes())
@@ -130,6 +131,9 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("POST", "/settings/account/two-factor/turn-off", Caller::Proved),
     ("POST", "/settings/account/sessions/end-others", Caller::Proved),
     ("POST", "/settings/account/sessions/{id}/end", Caller::Proved),
+    ("GET", "/organisations/new", Caller::Proved),
+    ("POST", "/organisations/new", Caller::Proved),
+    ("GET", "/organisations/{organisation}", Caller::Proved),
     ("GET", "/setup/{token}", Caller::Anybody),
     ("POST", "/setup/{token}", Caller::Anybody),
     ("POST", "/client/device", Caller::Anybody),
@@ -157,6 +161,8 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("GET", "/", Caller::Anybody),
     ("GET", "/devices", Caller::Proved),
     ("GET", "/devices/rows", Caller::Proved),
+    ("GET", "/organisations/{organisation}/devices", Caller::Proved),
+    ("GET", "/organisations/{organisation}/devices/rows", Caller::Proved),
     ("GET", "/devices/new", Caller::Proved),
     ("GET", "/devices/{id}", Caller::Proved),
     ("GET", "/devices/{id}/panel", Caller::Proved),

@@ -1,10 +1,13 @@
 //! Accounts: owners of devices and keys.
 
-use crate::entity::{account, user};
+use crate::entity::{account, membership, user};
 use crate::{Result, Store, Tx};
+use bramble_model::Timestamp;
+use bramble_model::account::Role;
 use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, UserId};
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,12 @@ pub struct Account {
     pub owner: Option<UserId>,
     /// How many devices it has.
     pub device_count: u64,
+    /// Since when members must have a second factor, if they must.
+    pub two_factor_required_at: Option<Timestamp>,
+    /// When its trial is over, where trials exist.
+    pub trial_ends_at: Option<Timestamp>,
+    /// Since when it exists.
+    pub created_at: Timestamp,
 }
 
 impl Store {
@@ -36,21 +45,25 @@ impl Tx {
 
     /// The addresses of those who are told about new devices of an account.
     pub async fn device_mail_recipients(&self, id: AccountId) -> Result<Vec<String>> {
-        let Some(owner) = find(&self.inner, id).await?.and_then(|account| account.owner) else {
-            return Ok(Vec::new());
+        let Some(account) = find(&self.inner, id).await? else { return Ok(Vec::new()) };
+        let people = match account.owner {
+            Some(owner) => vec![owner.0],
+            None => self.administrators(id).await?,
         };
-        let person = user::Entity::find_by_id(owner.0).one(&self.inner).await?;
-        Ok(person.map(|person| person.email).into_iter().collect())
+        let people = user::Entity::find().filter(user::Column::Id.is_in(people)).all(&self.inner).await?;
+        Ok(people.into_iter().map(|person| person.email).collect())
+    }
+
+    async fn administrators(&self, id: AccountId) -> Result<Vec<Uuid>> {
+        let rows = membership::Entity::find()
+            .filter(membership::Column::AccountId.eq(id.0))
+            .filter(membership::Column::Role.eq(Role::Administrator.as_str()))
+            .all(&self.inner)
+            .await?;
+        Ok(rows.into_iter().map(|row| row.user_id).collect())
     }
 }
 
 async fn find(connection: &impl ConnectionTrait, id: AccountId) -> Result<Option<Account>> {
-    let row = account::Entity::find_by_id(id.0).one(connection).await?;
-    Ok(row.map(|row| Account {
-        id: row.id.into(),
-        kind: if row.kind == "organisation" { AccountKind::Organisation } else { AccountKind::Personal },
-        name: row.name,
-        owner: row.owner_id.map(Into::into),
-        device_count: u64::try_from(row.device_count).unwrap_or_default(),
-    }))
+    Ok(account::Entity::find_by_id(id.0).one(connection).await?.map(Into::into))
 }

@@ -19,7 +19,9 @@ pub mod jobs;
 pub mod link_requests;
 pub mod mail_links;
 pub mod mails;
+pub mod memberships;
 mod migration;
+pub mod organisations;
 pub mod sessions;
 pub mod settings;
 #[cfg(feature = "testing")]

@@ -4,11 +4,9 @@ use crate::entity::{account, user};
 use crate::value::{from_micros, to_micros};
 use crate::{Result, Store, Tx};
 use bramble_model::Timestamp;
-use bramble_model::account::{Role, Standing};
-use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, UserId};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveValue::NotSet, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 use std::fmt;
 
 /// The column's word for a person's own account.
@@ -120,15 +118,6 @@ impl Store {
         let found = account::Entity::find().filter(account::Column::OwnerId.eq(user.0));
         Ok(found.one(&self.reader).await?.map(|row| AccountId(row.id)))
     }
-
-    /// What a person is to an account; `None` if nothing, or if there is no such account.
-    pub async fn standing(&self, user: UserId, account: AccountId) -> Result<Option<Standing>> {
-        let found = account::Entity::find_by_id(account.0)
-            .filter(account::Column::OwnerId.eq(user.0))
-            .filter(account::Column::Kind.eq(PERSONAL));
-        let standing = Standing { user, account, kind: AccountKind::Personal, role: Role::Administrator };
-        Ok(found.one(&self.reader).await?.map(|_| standing))
-    }
 }
 
 impl Tx {
@@ -159,8 +148,8 @@ impl Tx {
             kind: Set(PERSONAL.to_owned()),
             name: Set(new.name),
             owner_id: Set(Some(new.id.0)),
-            device_count: NotSet,
             created_at: Set(at),
+            ..account::ActiveModel::default()
         };
         account::Entity::insert(row).exec_without_returning(&self.inner).await?;
         Ok(true)

@@ -88,7 +88,7 @@ impl From<Weakness> for Problems {
 
 /// What a person is to an account; `None` if nothing, or if there is no such account (answer 404).
 pub async fn standing(app: &App, user: UserId, account: AccountId) -> Result<Option<Standing>, StoreError> {
-    app.store.standing(user, account).await
+    app.store.standing(user, account, app.clock.now()).await
 }
 
 /// A person's own account. Every person has one from the first moment; `None` means that the person

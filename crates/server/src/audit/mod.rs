@@ -63,6 +63,11 @@ pub fn device_named(id: DeviceId, name: &str) -> Party {
     Party { kind: "device", id: Some(id.0), name: name.to_owned() }
 }
 
+/// An organisation as the subject of a line.
+pub fn organisation(id: AccountId, name: &str) -> Party {
+    Party { kind: "organisation", id: Some(id.0), name: name.to_owned() }
+}
+
 /// An auth key as the subject of a line.
 pub fn auth_key(id: AuthKeyId, description: &str) -> Party {
     Party { kind: "auth_key", id: Some(id.0), name: description.to_owned() }

@@ -11,10 +11,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bramble_model::session::FRESH;
 use bramble_model::{SecretHash, Timestamp};
 use bramble_store::StoreError;
+use bramble_store::memberships::Belonging;
 use bramble_store::users::User;
 use bramble_store::web_sessions::WebSession;
 use bramble_wire::{UserId, WebSessionId};
 use std::convert::Infallible;
+use std::sync::Arc;
 use time::Duration;
 
 /// How often at most the use of a session is written down.
@@ -35,6 +37,9 @@ pub struct SignedIn {
     pub verified: bool,
     /// The operator of this server.
     pub is_operator: bool,
+    /// The personal account and the organisations, as they stood when the request came. For menus: what
+    /// somebody may do is looked up again where it is done.
+    pub belongings: Arc<[Belonging]>,
     /// Until then dangerous things need no new proof.
     pub fresh_until: Timestamp,
     /// The session's cookie, hashed: rotating it is conditional on it.
@@ -47,7 +52,7 @@ pub struct SignedIn {
 pub struct Account(pub SignedIn);
 
 impl SignedIn {
-    fn new(session: &WebSession, user: User, token: SecretHash) -> Self {
+    fn new(session: &WebSession, user: User, belongings: Vec<Belonging>, token: SecretHash) -> Self {
         Self {
             session: session.id,
             user: user.id,
@@ -55,6 +60,7 @@ impl SignedIn {
             email: user.email,
             verified: user.verified_at.is_some(),
             is_operator: user.is_operator,
+            belongings: belongings.into(),
             fresh_until: session.fresh_at + FRESH,
             token,
         }
@@ -83,7 +89,8 @@ pub async fn look_up(app: &App, headers: &HeaderMap) -> Result<Option<SignedIn>,
         // Reading works; that a session was seen is not worth failing the request for.
         tracing::warn!(%error, "the use of a session could not be noted");
     }
-    Ok(Some(SignedIn::new(&session, user, token)))
+    let belongings = app.store.accounts_of(user.id).await?;
+    Ok(Some(SignedIn::new(&session, user, belongings, token)))
 }
 
 /// Whether a script asks and not a person who follows a link or sends a form.

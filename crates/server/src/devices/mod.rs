@@ -66,9 +66,9 @@ pub async fn find(app: &App, by: &SignedIn, id: DeviceId) -> Result<(Device, Sta
     Ok((device, standing))
 }
 
-async fn manageable(app: &App, by: &SignedIn, id: DeviceId) -> Result<Device, DeviceError> {
+async fn manageable(app: &App, by: &SignedIn, id: DeviceId) -> Result<(Device, Standing), DeviceError> {
     let (device, standing) = find(app, by, id).await?;
-    if standing.may(Deed::ManageDevices) { Ok(device) } else { Err(DeviceError::NotFound) }
+    if standing.may(Deed::ManageDevices) { Ok((device, standing)) } else { Err(DeviceError::NotFound) }
 }
 
 /// Devices of an account by name: a page of those in whose name or serial number every word occurs,
@@ -181,7 +181,7 @@ fn checked(mut me: Me) -> Result<Me, DeviceError> {
 
 /// Gives a device another name.
 pub async fn rename(app: &App, by: &SignedIn, id: DeviceId, name: &str) -> Result<(), DeviceError> {
-    let device = manageable(app, by, id).await?;
+    let (device, _) = manageable(app, by, id).await?;
     let name = text::clean(name);
     if name.is_empty() {
         return Err(DeviceError::Invalid(phrases::blank("Name")));
@@ -208,7 +208,7 @@ pub async fn rename(app: &App, by: &SignedIn, id: DeviceId, name: &str) -> Resul
 /// Removes a device: its entry, its token, its sessions.
 pub async fn delete(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), DeviceError> {
     const WHY: &str = "The device was deleted.";
-    let device = manageable(app, by, id).await?;
+    let (device, _) = manageable(app, by, id).await?;
     let tx = app.store.begin().await?;
     if !tx.lock_account(device.account).await? {
         return Err(DeviceError::NotFound);
@@ -232,7 +232,7 @@ pub async fn delete(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), Device
 
 /// Signs a device out from the dashboard: its entry stays, offline, until it is linked again.
 pub async fn sign_out(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), DeviceError> {
-    let device = manageable(app, by, id).await?;
+    let (device, _) = manageable(app, by, id).await?;
     end_token(app, &device, &Actor::person(by)).await
 }
 

@@ -6,9 +6,11 @@ use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
 use crate::error::ApiFailure;
+use crate::organisations;
 use crate::sessions;
 use crate::web;
-use crate::web::layout::{Frame, Tab};
+use crate::web::frames;
+use crate::web::layout::Frame;
 use crate::web::times::Moment;
 use askama::Template;
 use axum::Router;
@@ -16,10 +18,10 @@ use axum::extract::{Form, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use bramble_model::account::Deed;
+use bramble_model::account::{Deed, Standing};
 use bramble_store::devices::Device;
 use bramble_wire::signalling::Path as Route;
-use bramble_wire::{AccountId, DeviceId, SessionId};
+use bramble_wire::{DeviceId, SessionId};
 use serde::Deserialize;
 
 /// Most rows that one request for fragments may name.
@@ -30,6 +32,8 @@ pub(super) fn routes() -> Router<Ctx> {
         .route("/", get(home))
         .route("/devices", get(list))
         .route("/devices/rows", get(fragments))
+        .route("/organisations/{organisation}/devices", get(list_of_organisation))
+        .route("/organisations/{organisation}/devices/rows", get(fragments_of_organisation))
         .route("/devices/new", get(how_to_link))
         .route("/devices/{id}", get(show))
         .route("/devices/{id}/panel", get(panel))
@@ -46,6 +50,13 @@ struct List {
     frame: Frame,
     rows: Vec<DeviceRow>,
     query: String,
+    /// Where the account's pages begin.
+    root: String,
+    manages: bool,
+    /// Where the table asks for rows that changed.
+    live_rows: String,
+    /// Where auth keys are made.
+    keys: String,
     total: u64,
     page: u64,
     pages: u64,
@@ -130,14 +141,6 @@ struct Failed {
     text: &'static str,
 }
 
-/// The frame of the personal account's pages.
-pub(crate) fn frame(app: &App, who: &SignedIn, current: &str) -> Frame {
-    let _ = app;
-    Frame::signed_in(&who.name, &who.email)
-        .tabs(vec![Tab::new("Devices", "/devices"), Tab::new("Settings", "/settings")])
-        .current(current)
-}
-
 /// This server's address, as commands name it.
 pub(crate) fn server_url(app: &App) -> &str {
     app.config.public_url.as_str().trim_end_matches('/')
@@ -156,7 +159,8 @@ pub(crate) fn failed(app: &App, who: &SignedIn, failure: ApiFailure) -> Response
         }
         _ => ("That did not work", "Go back, check what you entered, and try again."),
     };
-    let mut response = web::page(status, &Failed { frame: frame(app, who, ""), title, text });
+    let frame = frames::personal(app, who, "");
+    let mut response = web::page(status, &Failed { frame, title, text });
     if let Some(after) = failure.into_response().headers().get("retry-after") {
         response.headers_mut().insert("retry-after", after.clone());
     }
@@ -179,33 +183,58 @@ struct Search {
     page: String,
 }
 
-async fn personal(app: &App, who: &SignedIn) -> Result<AccountId, DeviceError> {
-    accounts::personal_account(app, who.user).await?.ok_or(DeviceError::NotFound)
+async fn personal(app: &App, who: &SignedIn) -> Result<Standing, DeviceError> {
+    let account = accounts::personal_account(app, who.user).await?.ok_or(DeviceError::NotFound)?;
+    accounts::standing(app, who.user, account).await?.ok_or(DeviceError::NotFound)
 }
 
 async fn list(who: SignedIn, State(app): State<Ctx>, Query(search): Query<Search>) -> Response {
+    match personal(&app, &who).await {
+        Ok(standing) => list_of(&app, &who, standing, search).await,
+        Err(error) => unwell(&app, &who, error),
+    }
+}
+
+async fn list_of_organisation(
+    who: SignedIn,
+    State(app): State<Ctx>,
+    Path(id): Path<String>,
+    Query(search): Query<Search>,
+) -> Response {
+    match organisations::enter(&app, &who, &id, Deed::ViewDevices).await {
+        Ok(standing) => list_of(&app, &who, standing, search).await,
+        Err(error) => organisations::pages::refused(&app, &who, error),
+    }
+}
+
+async fn list_of(app: &App, who: &SignedIn, standing: Standing, search: Search) -> Response {
     let page = search.page.parse().unwrap_or(1).max(1);
     // Longer than any name: nothing that somebody typed is lost.
     let query: String = search.query.chars().take(1000).collect();
+    let account = standing.account;
     let found = async {
-        let account = personal(&app, &who).await?;
-        let (devices, total) = super::search(&app, &who, account, &query, page).await?;
-        Ok::<_, DeviceError>((account, rows(&app, devices).await?, total))
+        let (devices, total) = super::search(app, who, account, &query, page).await?;
+        Ok::<_, DeviceError>((rows(app, devices).await?, total))
     };
-    let (account, rows, total) = match found.await {
+    let (rows, total) = match found.await {
         Ok(found) => found,
-        Err(error) => return unwell(&app, &who, error),
+        Err(error) => return unwell(app, who, error),
     };
     let encoded: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+    let root = frames::root(standing.kind, account);
     let page = List {
-        frame: frame(&app, &who, "Devices").live(account),
+        frame: frames::of_account(app, who, account, "Devices").live(account),
         rows,
         query,
+        manages: standing.may(Deed::ManageDevices),
         total,
         page,
         pages: total.div_ceil(PAGE).max(1),
-        base: format!("/devices?query={encoded}&page="),
-        command: command(&app),
+        live_rows: format!("data-live-rows={root}/devices/rows"),
+        keys: format!("{root}/{}", if root.is_empty() { "settings" } else { "provisioning" }),
+        base: format!("{root}/devices?query={encoded}&page="),
+        root,
+        command: command(app),
     };
     web::page(StatusCode::OK, &page)
 }
@@ -215,7 +244,7 @@ fn command(app: &App) -> String {
 }
 
 async fn how_to_link(who: SignedIn, State(app): State<Ctx>) -> Response {
-    let page = HowToLink { frame: frame(&app, &who, "Devices"), command: command(&app) };
+    let page = HowToLink { frame: frames::personal(&app, &who, "Devices"), command: command(&app) };
     web::page(StatusCode::OK, &page)
 }
 
@@ -225,11 +254,29 @@ struct Ids {
     ids: String,
 }
 
-async fn fragments(who: SignedIn, State(app): State<Ctx>, Query(Ids { ids }): Query<Ids>) -> Response {
+async fn fragments(who: SignedIn, State(app): State<Ctx>, Query(ids): Query<Ids>) -> Response {
+    match personal(&app, &who).await {
+        Ok(standing) => fragments_of(&app, standing, &ids).await,
+        Err(error) => ApiFailure::from(error).into_response(),
+    }
+}
+
+async fn fragments_of_organisation(
+    who: SignedIn,
+    State(app): State<Ctx>,
+    Path(id): Path<String>,
+    Query(ids): Query<Ids>,
+) -> Response {
+    match organisations::enter(&app, &who, &id, Deed::ViewDevices).await {
+        Ok(standing) => fragments_of(&app, standing, &ids).await,
+        Err(error) => ApiFailure::from(error).into_response(),
+    }
+}
+
+async fn fragments_of(app: &App, standing: Standing, Ids { ids }: &Ids) -> Response {
     let ids: Vec<DeviceId> = ids.split(',').take(MAX_ROWS).filter_map(|id| id.trim().parse().ok()).collect();
     let found = async {
-        let account = personal(&app, &who).await?;
-        Ok::<_, DeviceError>(rows(&app, app.store.devices_by_id(account, &ids).await?).await?)
+        Ok::<_, DeviceError>(rows(app, app.store.devices_by_id(standing.account, &ids).await?).await?)
     };
     match found.await {
         Ok(rows) => web::fragment(&Rows { rows }),
@@ -269,7 +316,7 @@ async fn look(app: &App, who: &SignedIn, id: &str) -> Result<Panel, DeviceError>
 async fn show(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
     match look(&app, &who, &id).await {
         Ok(Panel { device, row, linked, sessions, may_manage }) => {
-            let frame = frame(&app, &who, "Devices").live(device.account);
+            let frame = frames::of_account(&app, &who, device.account, "Devices").live(device.account);
             web::page(StatusCode::OK, &Show { frame, device, row, linked, sessions, may_manage })
         }
         Err(error) => unwell(&app, &who, error),
@@ -286,7 +333,7 @@ async fn panel(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) ->
 async fn settings(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
     let found = async { super::manageable(&app, &who, parse(&id)?).await };
     match found.await {
-        Ok(device) => settings_page(&app, &who, device, None, ""),
+        Ok((device, _)) => settings_page(&app, &who, device, None, ""),
         Err(error) => unwell(&app, &who, error),
     }
 }
@@ -294,7 +341,7 @@ async fn settings(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>)
 fn settings_page(app: &App, who: &SignedIn, device: Device, typed: Option<String>, error: &str) -> Response {
     let status = if error.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = Settings {
-        frame: frame(app, who, "Devices"),
+        frame: frames::of_account(app, who, device.account, "Devices"),
         id: device.id,
         typed_name: typed.unwrap_or_else(|| device.name.clone()),
         current_name: device.name,
@@ -325,7 +372,7 @@ async fn rename(
         Err(DeviceError::Invalid(why)) => {
             let found = async { super::manageable(&app, &who, parse(&id)?).await };
             match found.await {
-                Ok(device) => settings_page(&app, &who, device, Some(name), &why),
+                Ok((device, _)) => settings_page(&app, &who, device, Some(name), &why),
                 Err(error) => unwell(&app, &who, error),
             }
         }
@@ -345,8 +392,8 @@ async fn confirm(app: &App, who: &SignedIn, id: &str, deed: &'static str, error:
     let found = async { super::manageable(app, who, parse(id)?).await };
     let status = if error.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     match found.await {
-        Ok(Device { id, name, .. }) => {
-            let frame = frame(app, who, "Devices");
+        Ok((Device { id, name, account, .. }, _)) => {
+            let frame = frames::of_account(app, who, account, "Devices");
             web::page(status, &Confirm { frame, id, name, deed, error: error.to_owned() })
         }
         Err(error) => unwell(app, who, error),
@@ -365,15 +412,17 @@ async fn delete(
     Path(id): Path<String>,
     Form(typed): Form<Typed>,
 ) -> Response {
+    let mut list = "/devices".to_owned();
     let deleted = async {
-        let device = super::manageable(&app, &who, parse(&id)?).await?;
+        let (device, standing) = super::manageable(&app, &who, parse(&id)?).await?;
+        list = format!("{}/devices", frames::root(standing.kind, standing.account));
         if typed.confirm.trim() != device.name {
             return Ok(false);
         }
         super::delete(&app, &who, device.id).await.map(|()| true)
     };
     match deleted.await {
-        Ok(true) => Redirect::to("/devices").into_response(),
+        Ok(true) => Redirect::to(&list).into_response(),
         Ok(false) => {
             confirm(&app, &who, &id, "delete", "That is not the name of this device. Type it exactly.").await
         }
@@ -395,7 +444,7 @@ async fn end_session(
     Path((id, session)): Path<(String, String)>,
 ) -> Response {
     let ended = async {
-        let device = super::manageable(&app, &who, parse(&id)?).await?;
+        let (device, _) = super::manageable(&app, &who, parse(&id)?).await?;
         let session = session.parse().map_err(|_| DeviceError::NotFound)?;
         // One that ended by itself meanwhile is what was asked for.
         sessions::end_by_administrator(&app, &who, &device, session).await?;

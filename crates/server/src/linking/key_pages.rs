@@ -5,8 +5,9 @@ use super::keys::{self, MadeKey};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
-use crate::devices::pages::{failed, frame, server_url};
+use crate::devices::pages::{failed, server_url};
 use crate::web;
+use crate::web::frames;
 use crate::web::layout::Frame;
 use crate::web::times::Moment;
 use askama::Template;
@@ -121,7 +122,7 @@ async fn page(
     let error = error.unwrap_or_default();
     let about_days = error == phrases::TTL_DAYS;
     let page = Keys {
-        frame: frame(app, who, "Settings"),
+        frame: frames::personal(app, who, "Settings"),
         usable: rows.iter().any(|row| matches!(row.state, RowState::Usable(_))),
         rows,
         description: typed.description.clone(),
@@ -169,7 +170,7 @@ async fn rows(app: &App, who: &SignedIn, now: Timestamp) -> Result<Vec<KeyRow>, 
 async fn confirm(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
     match find(&app, &who, &id).await {
         Ok((_, id, description)) => {
-            let page = DeleteKey { frame: frame(&app, &who, "Settings"), id, description };
+            let page = DeleteKey { frame: frames::personal(&app, &who, "Settings"), id, description };
             web::page(StatusCode::OK, &page)
         }
         Err(error) => failed(&app, &who, error.into()),

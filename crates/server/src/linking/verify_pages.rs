@@ -5,9 +5,10 @@ use super::code::{self, Waiting};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
-use crate::devices::pages::{failed, frame};
+use crate::devices::pages::failed;
 use crate::front_door::ClientAddress;
 use crate::web;
+use crate::web::frames;
 use crate::web::layout::Frame;
 use askama::Template;
 use axum::Router;
@@ -83,7 +84,7 @@ async fn ask(who: SignedIn, State(app): State<Ctx>, Query(typed): Query<Typed>) 
 
 fn enter(app: &App, who: &SignedIn, code: &str, error: &str, status: StatusCode) -> Response {
     let page = EnterCode {
-        frame: frame(app, who, ""),
+        frame: frames::personal(app, who, ""),
         code: code.chars().take(32).collect(),
         error: error.to_owned(),
     };
@@ -124,7 +125,7 @@ fn approval(
         .map(|device| Replaceable { value: device.id.to_string(), label: format!("Replace {}", device.name) })
         .collect();
     let page = Approve {
-        frame: frame(app, who, ""),
+        frame: frames::personal(app, who, ""),
         code: UserCode::parse(&request.user_code).map(|code| code.to_string()).unwrap_or_default(),
         serial_number: request.serial_number.clone(),
         model: request.model.clone(),
@@ -163,7 +164,9 @@ async fn decide(
 ) -> Response {
     if verdict.decision == "deny" {
         return match code::deny(&app, &who, address, &code).await {
-            Ok(()) => web::page(StatusCode::OK, &Done { frame: frame(&app, &who, ""), device: None }),
+            Ok(()) => {
+                web::page(StatusCode::OK, &Done { frame: frames::personal(&app, &who, ""), device: None })
+            }
             Err(error) => refused(&app, &who, &code, error),
         };
     }
@@ -183,7 +186,9 @@ async fn decide(
         return refused(&app, &who, &code, LinkingError::NotFound);
     };
     match code::approve(&app, &who, address, &code, account, &verdict.name, replace).await {
-        Ok(device) => web::page(StatusCode::OK, &Done { frame: frame(&app, &who, ""), device: Some(device) }),
+        Ok(device) => {
+            web::page(StatusCode::OK, &Done { frame: frames::personal(&app, &who, ""), device: Some(device) })
+        }
         Err(LinkingError::Invalid(why)) => match waiting(&app, &who, address, &code).await {
             Ok(waiting) => {
                 approval(&app, &who, &waiting, Some(&verdict), &why, StatusCode::UNPROCESSABLE_ENTITY)

@@ -7,6 +7,7 @@
 pub mod assets;
 pub mod csp;
 pub mod errors;
+pub mod frames;
 pub mod layout;
 pub mod session_window;
 #[cfg(debug_assertions)]

@@ -8,6 +8,7 @@ mod event_stream;
 mod harness;
 mod linking;
 mod mail;
+mod organisations;
 mod program;
 mod routes;
 mod sessions;

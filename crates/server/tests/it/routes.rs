@@ -42,6 +42,7 @@ struct Rule {
 /// Ann's things, by the names that paths have for them.
 struct World {
     account: String,
+    organisation: String,
     device: String,
     session: String,
     key: String,
@@ -51,7 +52,7 @@ struct World {
 #[expect(clippy::unnested_or_patterns, reason = "a row for each kind of page reads better")]
 fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
     use Who::{Account, Device, Everybody, OwnDevice, Owner, Person};
-    let World { account, device, session, key, code } = it;
+    let World { account, organisation, device, session, key, code } = it;
     let approve = format!("decision=approve&account={account}&name=x&entry=new");
     let sdp = json!({ "sdp": "x" }).to_string();
     let candidate = json!({ "candidate": { "candidate": "" } }).to_string();
@@ -68,6 +69,14 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         | ("POST", "/verify-email/resend" | "/sign-out" | "/sign-out-everywhere") => {
             (Account, "", String::new())
         }
+        ("GET", "/organisations/new") => (Person, "", String::new()),
+        ("POST", "/organisations/new") => (Person, "", "name=Shed".to_owned()),
+        (
+            "GET",
+            "/organisations/{organisation}"
+            | "/organisations/{organisation}/devices"
+            | "/organisations/{organisation}/devices/rows",
+        ) => (Owner, "", String::new()),
         ("GET", "/fresh" | "/settings" | "/settings/account" | "/settings/auth-keys" | "/verify")
         | ("GET", "/devices" | "/devices/rows" | "/devices/new" | "/settings/account/password")
         | ("POST", "/fresh" | "/settings/account/name" | "/settings/account/password")
@@ -112,13 +121,22 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
     };
     let fresh = matches!(
         (method, pattern),
-        ("POST", "/sessions" | "/verify/{code}" | "/settings/auth-keys" | "/settings/auth-keys/{id}/delete")
-            | ("GET" | "POST", "/settings/account/password")
+        (
+            "POST",
+            "/sessions"
+                | "/organisations/new"
+                | "/verify/{code}"
+                | "/settings/auth-keys"
+                | "/settings/auth-keys/{id}/delete"
+        ) | ("GET" | "POST", "/settings/account/password")
             | ("GET" | "POST", "/settings/account/two-factor" | "/settings/account/two-factor/turn-off")
             | ("POST", "/settings/account/two-factor/recovery-codes")
             | ("POST", "/devices/{id}/delete" | "/devices/{id}/sign-out")
     );
-    let mut path = pattern.replace("{session}", session).replace("{report}", "start");
+    let mut path = pattern
+        .replace("{organisation}", organisation)
+        .replace("{session}", session)
+        .replace("{report}", "start");
     for name in ["{id}", "{code}", "{token}"] {
         path = path.replace(name, id);
     }
@@ -172,6 +190,7 @@ async fn world(desk: &Desk, ann: &Person) -> (World, Device) {
     let code = desk.device_call("POST", "/client/device", None, Some(asked)).await.text("user_code");
     let world = World {
         account: ann.account.to_string(),
+        organisation: desk.organisation(ann, "Shed").await.to_string(),
         device: device.id.to_string(),
         session: opened.text("id"),
         key: key.id.to_string(),

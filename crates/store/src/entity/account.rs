@@ -12,6 +12,10 @@ pub(crate) struct Model {
     pub owner_id: Option<Uuid>,
     pub device_count: i64,
     pub created_at: i64,
+    pub two_factor_required_at: Option<i64>,
+    pub trial_ends_at: Option<i64>,
+    pub billing: Option<String>,
+    pub created_by: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

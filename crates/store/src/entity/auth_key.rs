@@ -19,6 +19,7 @@ pub(crate) struct Model {
     pub exchanged_serial: Option<String>,
     pub device_id: Option<Uuid>,
     pub issued_token_hash: Option<Vec<u8>>,
+    pub tags: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

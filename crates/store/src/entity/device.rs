@@ -37,6 +37,7 @@ pub(crate) struct Model {
     pub os_filter: Option<String>,
     pub kernel_architecture: Option<String>,
     pub pico: Option<String>,
+    pub tags: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -9,6 +9,7 @@ pub(crate) mod known_browser;
 pub(crate) mod link_request;
 pub(crate) mod mail;
 pub(crate) mod mail_link;
+pub(crate) mod membership;
 pub(crate) mod pending_sign_in;
 pub(crate) mod recovery_code;
 pub(crate) mod session;

@@ -5,6 +5,7 @@
 
 mod m0001_start;
 mod m0002_two_factor;
+mod m0003_organisations;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -14,7 +15,11 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_start::Migration), Box::new(m0002_two_factor::Migration)]
+        vec![
+            Box::new(m0001_start::Migration),
+            Box::new(m0002_two_factor::Migration),
+            Box::new(m0003_organisations::Migration),
+        ]
     }
 }
 

@@ -15,7 +15,8 @@ use crate::auth::cookies::Cookie;
 use crate::auth::{SignedIn, signed_in};
 use crate::error::ApiFailure;
 use crate::front_door::ClientAddress;
-use crate::web::layout::{Frame, Link, Tab, Tone};
+use crate::web::frames::{self, signed_out as frame_signed_out};
+use crate::web::layout::{Frame, Link};
 use crate::web::page;
 use askama::Template;
 use axum::Router;
@@ -38,23 +39,9 @@ pub fn routes() -> Router<Ctx> {
         .merge(operator::routes())
 }
 
-/// The frame of the pages of a person's own account. Other slices use it for theirs.
-pub fn frame(app: &App, caller: &SignedIn) -> Frame {
-    let tabs = vec![Tab::new("Devices", "/devices"), Tab::new("Settings", "/settings")];
-    warn_of_plain_http(app, Frame::signed_in(&caller.name, &caller.email).tabs(tabs))
-}
-
-/// The frame of the pages before signing in.
-pub fn frame_signed_out(app: &App) -> Frame {
-    warn_of_plain_http(app, Frame::signed_out())
-}
-
-fn warn_of_plain_http(app: &App, frame: Frame) -> Frame {
-    if !app.config.insecure_http() {
-        return frame;
-    }
-    let text = "This server is reached without HTTPS: others on the network can read passwords.";
-    frame.banner(Tone::Warning, text, None)
+/// The frame of the pages of a person's own account.
+fn frame(app: &App, caller: &SignedIn) -> Frame {
+    frames::personal(app, caller, "")
 }
 
 /// A sentence and the next step.

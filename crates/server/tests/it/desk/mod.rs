@@ -4,6 +4,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use bramble_model::account::Role;
 use bramble_model::audit::Action;
 use bramble_model::auth_key::TtlDays;
 use bramble_model::{ManualClock, OsRandom};
@@ -12,7 +13,7 @@ use bramble_server::auth::password::Password;
 use bramble_server::config::Config;
 use bramble_server::front_door::ClientAddress;
 use bramble_server::linking::keys;
-use bramble_server::{accounts, routes};
+use bramble_server::{accounts, organisations, routes};
 use bramble_store::testing::{Engine, TestDatabase};
 use bramble_wire::events::ServerEvent;
 use bramble_wire::{AccountId, DeviceId, UserId};
@@ -66,6 +67,19 @@ impl Desk {
         let account = self.app.store.personal_account(user).await.expect("reads").expect("an account");
         let cookie = self.sign_in(&email).await;
         Person { router: self.router.clone(), user, account, email, cookie, address: "192.0.2.1".into() }
+    }
+
+    /// An organisation of which this person is the administrator.
+    pub async fn organisation(&self, person: &Person, name: &str) -> AccountId {
+        organisations::create_as_operator(&self.app, person.user, name).await.expect("an organisation")
+    }
+
+    /// Puts a person into an organisation.
+    pub async fn join(&self, organisation: AccountId, person: &Person, role: Role) {
+        let tx = self.app.store.begin().await.expect("begins");
+        let joined = tx.insert_membership(organisation, person.user, role, self.app.clock.now()).await;
+        assert!(joined.expect("writes"), "a member already");
+        tx.commit().await.expect("commits");
     }
 
     /// The cookie of one more browser.

@@ -1,0 +1,118 @@
+//! Organisations: accounts that several people share.
+//!
+//! Every operation takes the caller and asks for its [`Deed`]; [`enter`] is how a page of an
+//! organisation begins.
+
+pub mod pages;
+
+use crate::accounts;
+use crate::app::{App, Ctx};
+use crate::audit::{self, Actor};
+use crate::auth::SignedIn;
+use crate::error::ApiFailure;
+use axum::Router;
+use axum::http::StatusCode;
+use bramble_model::account::{Deed, Role, Standing};
+use bramble_model::audit::Action;
+use bramble_model::{phrases, text};
+use bramble_store::organisations::NewOrganisation;
+use bramble_store::{StoreError, Tx};
+use bramble_wire::{AccountId, UserId};
+
+/// Why something was not done to an organisation.
+#[derive(Debug, thiserror::Error)]
+pub enum OrganisationError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is none, or the caller may not do this in it.
+    #[error("not found")]
+    NotFound,
+    /// The organisation requires a second factor, and the caller has none.
+    #[error("two-factor authentication is required")]
+    SecondFactorRequired(AccountId),
+    /// A field has no possible value. Carries the sentence.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl From<OrganisationError> for ApiFailure {
+    fn from(error: OrganisationError) -> Self {
+        match error {
+            OrganisationError::Store(error) => error.into(),
+            OrganisationError::NotFound | OrganisationError::SecondFactorRequired(_) => Self::not_found(),
+            OrganisationError::Invalid(what) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", what),
+        }
+    }
+}
+
+/// Every URL of this slice.
+pub fn routes() -> Router<Ctx> {
+    pages::routes()
+}
+
+/// What the caller is to the organisation that a path names, if that is enough for a deed. For the
+/// personal account there is no such path.
+pub async fn enter(app: &App, who: &SignedIn, id: &str, deed: Deed) -> Result<Standing, OrganisationError> {
+    let id: AccountId = id.parse().map_err(|_| OrganisationError::NotFound)?;
+    let standing = accounts::standing(app, who.user, id).await?;
+    let standing = standing
+        .filter(|s| s.kind == bramble_wire::device_api::AccountKind::Organisation)
+        .ok_or(OrganisationError::NotFound)?;
+    if standing.blocked {
+        return Err(OrganisationError::SecondFactorRequired(id));
+    }
+    if standing.may(deed) { Ok(standing) } else { Err(OrganisationError::NotFound) }
+}
+
+/// Makes an organisation; the caller becomes its administrator.
+pub async fn create(app: &App, by: &SignedIn, name: &str) -> Result<AccountId, OrganisationError> {
+    let name = checked_name(name)?;
+    let tx = app.store.begin().await?;
+    let id = create_in(app, &tx, &Actor::person(by), by.user, Some(by.user), name).await?;
+    tx.commit().await?;
+    tracing::info!(organisation.id = %id, "organisation created");
+    Ok(id)
+}
+
+/// Makes an organisation for somebody, by the operator's command line.
+pub async fn create_as_operator(
+    app: &App,
+    administrator: UserId,
+    name: &str,
+) -> Result<AccountId, OrganisationError> {
+    let name = checked_name(name)?;
+    let tx = app.store.begin().await?;
+    let id = create_in(app, &tx, &Actor::operator(), administrator, None, name).await?;
+    tx.commit().await?;
+    tracing::info!(organisation.id = %id, "the operator made an organisation");
+    Ok(id)
+}
+
+async fn create_in(
+    app: &App,
+    tx: &Tx,
+    actor: &Actor,
+    administrator: UserId,
+    created_by: Option<UserId>,
+    name: String,
+) -> Result<AccountId, StoreError> {
+    let (id, at): (AccountId, _) = (app.random.id(), app.clock.now());
+    let subject = audit::organisation(id, &name);
+    tx.insert_organisation(NewOrganisation { id, name, created_by, trial_ends_at: None, at }).await?;
+    tx.insert_membership(id, administrator, Role::Administrator, at).await?;
+    audit::record(app, tx, id, actor, Action::OrganisationCreated, subject, "").await?;
+    Ok(id)
+}
+
+/// A name as it is kept, or what is wrong with it.
+fn checked_name(name: &str) -> Result<String, OrganisationError> {
+    let name = text::clean(name);
+    if name.is_empty() {
+        return Err(OrganisationError::Invalid(phrases::blank("Name")));
+    }
+    if name.chars().count() > text::MAX_NAME {
+        return Err(OrganisationError::Invalid(phrases::too_long("Name")));
+    }
+    Ok(name)
+}

@@ -1,0 +1,71 @@
+//! The frames of the accounts that a person belongs to: which tabs an account has for whom, and where
+//! its pages are. The personal account's pages are at the root, an organisation's below
+//! `/organisations/{id}`; a device's page has the frame of the account that owns it.
+
+use super::layout::{AccountEntry, Frame, Tab, Tone};
+use crate::app::App;
+use crate::auth::SignedIn;
+use bramble_model::account::Role;
+use bramble_store::memberships::Belonging;
+use bramble_wire::AccountId;
+use bramble_wire::device_api::AccountKind;
+
+/// The frame of the personal account's pages, with one of its tabs marked.
+pub fn personal(app: &App, who: &SignedIn, current: &str) -> Frame {
+    let own = who.belongings.iter().find(|entry| entry.account.kind == AccountKind::Personal);
+    framed(app, who, own, current)
+}
+
+/// The frame of an account's pages, with one of its tabs marked. Of an account that the person does not
+/// belong to nothing is shown.
+pub fn of_account(app: &App, who: &SignedIn, account: AccountId, current: &str) -> Frame {
+    framed(app, who, who.belongings.iter().find(|entry| entry.account.id == account), current)
+}
+
+/// The frame of the pages before signing in.
+pub fn signed_out(app: &App) -> Frame {
+    warn_of_plain_http(app, Frame::signed_out())
+}
+
+/// Where an account's pages begin: nothing for the personal one.
+pub fn root(kind: AccountKind, account: AccountId) -> String {
+    match kind {
+        AccountKind::Personal => String::new(),
+        AccountKind::Organisation => format!("/organisations/{account}"),
+    }
+}
+
+fn framed(app: &App, who: &SignedIn, shown: Option<&Belonging>, current: &str) -> Frame {
+    let entry = |entry: &Belonging| AccountEntry {
+        name: match entry.account.kind {
+            AccountKind::Personal => "Personal".to_owned(),
+            AccountKind::Organisation => entry.account.name.clone(),
+        },
+        href: format!("{}/devices", root(entry.account.kind, entry.account.id)),
+        organisation: entry.account.kind == AccountKind::Organisation,
+        current: shown.is_some_and(|shown| shown.account.id == entry.account.id),
+    };
+    let frame = Frame::signed_in(&who.name, &who.email)
+        .accounts(who.belongings.iter().map(entry).collect())
+        .tabs(shown.map(tabs).unwrap_or_default())
+        .current(current);
+    warn_of_plain_http(app, frame)
+}
+
+fn tabs(shown: &Belonging) -> Vec<Tab> {
+    let root = root(shown.account.kind, shown.account.id);
+    let tab = |label, page: &str| Tab::new(label, format!("{root}/{page}"));
+    match (shown.account.kind, shown.role) {
+        (AccountKind::Personal, _) => vec![tab("Devices", "devices"), tab("Settings", "settings")],
+        (AccountKind::Organisation, Role::Member) => vec![tab("Devices", "devices")],
+        (AccountKind::Organisation, Role::Administrator) => vec![tab("Devices", "devices")],
+    }
+}
+
+fn warn_of_plain_http(app: &App, frame: Frame) -> Frame {
+    if !app.config.insecure_http() {
+        return frame;
+    }
+    let text = "This server is reached without HTTPS: others on the network can read passwords.";
+    frame.banner(Tone::Warning, text, None)
+}

@@ -1,0 +1,169 @@
+//! Organisations' members: who belongs to which account, and as what.
+
+use crate::accounts::Account;
+use crate::entity::{account, membership, two_factor};
+use crate::value::{from_micros, to_micros};
+use crate::{Result, Store, Tx};
+use bramble_model::Timestamp;
+use bramble_model::account::{Role, Standing, two_factor_deadline};
+use bramble_wire::device_api::AccountKind;
+use bramble_wire::{AccountId, UserId};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Set};
+
+/// An account that a person belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Belonging {
+    /// The account.
+    pub account: Account,
+    /// As what.
+    pub role: Role,
+}
+
+impl Store {
+    /// Every account that a person belongs to: the personal one, then the organisations by name.
+    pub async fn accounts_of(&self, user: UserId) -> Result<Vec<Belonging>> {
+        let own =
+            account::Entity::find().filter(account::Column::OwnerId.eq(user.0)).one(&self.reader).await?;
+        let own = own.map(|row| Belonging { account: row.into(), role: Role::Administrator });
+        let rows = membership::Entity::find()
+            .filter(membership::Column::UserId.eq(user.0))
+            .all(&self.reader)
+            .await?;
+        let mut all: Vec<Belonging> = own.into_iter().collect();
+        if rows.is_empty() {
+            return Ok(all);
+        }
+        let ids = rows.iter().map(|row| row.account_id);
+        let accounts =
+            account::Entity::find().filter(account::Column::Id.is_in(ids)).all(&self.reader).await?;
+        let role = |account: &account::Model| {
+            rows.iter().find(|row| row.account_id == account.id).and_then(|row| Role::parse(&row.role))
+        };
+        let mut organisations: Vec<Belonging> = accounts
+            .into_iter()
+            .filter_map(|row| Some(Belonging { role: role(&row)?, account: row.into() }))
+            .collect();
+        organisations
+            .sort_by_cached_key(|entry| (bramble_model::text::fold(&entry.account.name), entry.account.id.0));
+        all.append(&mut organisations);
+        Ok(all)
+    }
+
+    /// What a person is to an account; `None` if nothing, or if there is no such account.
+    pub async fn standing(
+        &self,
+        user: UserId,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<Option<Standing>> {
+        standing(&self.reader, user, account, now).await
+    }
+}
+
+impl Tx {
+    /// What a person is to an account, in this transaction. For a decision that a concurrent change of
+    /// role must not overtake, lock the account first.
+    pub async fn standing(
+        &self,
+        user: UserId,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<Option<Standing>> {
+        standing(&self.inner, user, account, now).await
+    }
+
+    /// Adds a person to an organisation. `false` if the person is in it already.
+    pub async fn insert_membership(
+        &self,
+        account: AccountId,
+        user: UserId,
+        role: Role,
+        at: Timestamp,
+    ) -> Result<bool> {
+        let row = membership::ActiveModel {
+            account_id: Set(account.0),
+            user_id: Set(user.0),
+            role: Set(role.as_str().to_owned()),
+            joined_at: Set(to_micros(at)),
+        };
+        let keep = OnConflict::columns([membership::Column::AccountId, membership::Column::UserId])
+            .do_nothing()
+            .to_owned();
+        let done =
+            membership::Entity::insert(row).on_conflict(keep).exec_without_returning(&self.inner).await?;
+        Ok(done == 1)
+    }
+
+    /// Gives a member another role. `false` if it is the same, or the person is no member.
+    pub async fn set_role(&self, account: AccountId, user: UserId, role: Role) -> Result<bool> {
+        let done = membership::Entity::update_many()
+            .col_expr(membership::Column::Role, Expr::value(role.as_str()))
+            .filter(membership::Column::AccountId.eq(account.0))
+            .filter(membership::Column::UserId.eq(user.0))
+            .filter(membership::Column::Role.ne(role.as_str()))
+            .exec(&self.inner)
+            .await?;
+        Ok(done.rows_affected == 1)
+    }
+
+    /// Takes a person out of an organisation. `false` if the person was no member.
+    pub async fn delete_membership(&self, account: AccountId, user: UserId) -> Result<bool> {
+        let done = membership::Entity::delete_many()
+            .filter(membership::Column::AccountId.eq(account.0))
+            .filter(membership::Column::UserId.eq(user.0))
+            .exec(&self.inner)
+            .await?;
+        Ok(done.rows_affected == 1)
+    }
+
+    /// How many administrators an organisation has. Meaningful while its account is locked.
+    pub async fn count_administrators(&self, account: AccountId) -> Result<u64> {
+        let administrators = membership::Entity::find()
+            .filter(membership::Column::AccountId.eq(account.0))
+            .filter(membership::Column::Role.eq(Role::Administrator.as_str()));
+        Ok(administrators.count(&self.inner).await?)
+    }
+}
+
+async fn standing(
+    connection: &impl ConnectionTrait,
+    user: UserId,
+    id: AccountId,
+    now: Timestamp,
+) -> Result<Option<Standing>> {
+    let Some(row) = account::Entity::find_by_id(id.0).one(connection).await? else { return Ok(None) };
+    let account = Account::from(row);
+    if account.kind == AccountKind::Personal {
+        let role = Role::Administrator;
+        let own = Standing { user, account: id, kind: account.kind, role, blocked: false };
+        return Ok(Some(own).filter(|_| account.owner == Some(user)));
+    }
+    let Some(member) = membership::Entity::find_by_id((id.0, user.0)).one(connection).await? else {
+        return Ok(None);
+    };
+    let Some(role) = Role::parse(&member.role) else { return Ok(None) };
+    let over = two_factor_deadline(account.two_factor_required_at).is_some_and(|deadline| deadline <= now);
+    let blocked = over && !has_second_factor(connection, user).await?;
+    Ok(Some(Standing { user, account: id, kind: account.kind, role, blocked }))
+}
+
+/// Whether a person proves more than a password: what organisations may require.
+pub(crate) async fn has_second_factor(connection: &impl ConnectionTrait, user: UserId) -> Result<bool> {
+    Ok(two_factor::Entity::find_by_id(user.0).one(connection).await?.is_some())
+}
+
+impl From<account::Model> for Account {
+    fn from(row: account::Model) -> Self {
+        Self {
+            id: row.id.into(),
+            kind: if row.kind == "organisation" { AccountKind::Organisation } else { AccountKind::Personal },
+            name: row.name,
+            owner: row.owner_id.map(Into::into),
+            device_count: u64::try_from(row.device_count).unwrap_or_default(),
+            two_factor_required_at: row.two_factor_required_at.map(from_micros),
+            trial_ends_at: row.trial_ends_at.map(from_micros),
+            created_at: from_micros(row.created_at),
+        }
+    }
+}
