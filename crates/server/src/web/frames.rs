@@ -5,7 +5,7 @@
 use super::layout::{AccountEntry, Frame, Tab, Tone};
 use crate::app::App;
 use crate::auth::SignedIn;
-use bramble_model::account::Role;
+use bramble_model::account::{Deed, Standing};
 use bramble_store::memberships::Belonging;
 use bramble_wire::AccountId;
 use bramble_wire::device_api::AccountKind;
@@ -47,19 +47,24 @@ fn framed(app: &App, who: &SignedIn, shown: Option<&Belonging>, current: &str) -
     };
     let frame = Frame::signed_in(&who.name, &who.email)
         .accounts(who.belongings.iter().map(entry).collect())
-        .tabs(shown.map(tabs).unwrap_or_default())
+        .tabs(shown.map(|shown| tabs(who, shown)).unwrap_or_default())
         .current(current);
     warn_of_plain_http(app, frame)
 }
 
-fn tabs(shown: &Belonging) -> Vec<Tab> {
-    let root = root(shown.account.kind, shown.account.id);
-    let tab = |label, page: &str| Tab::new(label, format!("{root}/{page}"));
-    match (shown.account.kind, shown.role) {
-        (AccountKind::Personal, _) => vec![tab("Devices", "devices"), tab("Settings", "settings")],
-        (AccountKind::Organisation, Role::Member) => vec![tab("Devices", "devices")],
-        (AccountKind::Organisation, Role::Administrator) => vec![tab("Devices", "devices")],
-    }
+/// The tabs of an account: for whom, and at which page below its root. In the order of the bar.
+const TABS: &[(&str, &str, AccountKind, Deed)] = &[
+    ("Devices", "devices", AccountKind::Personal, Deed::ViewDevices),
+    ("Settings", "settings", AccountKind::Personal, Deed::ManageKeys),
+    ("Devices", "devices", AccountKind::Organisation, Deed::ViewDevices),
+];
+
+fn tabs(who: &SignedIn, shown: &Belonging) -> Vec<Tab> {
+    let (account, role) = (&shown.account, shown.role);
+    let standing = Standing { user: who.user, account: account.id, kind: account.kind, role, blocked: false };
+    let root = root(account.kind, account.id);
+    let theirs = TABS.iter().filter(|(_, _, kind, deed)| *kind == account.kind && standing.may(*deed));
+    theirs.map(|(label, page, ..)| Tab::new(label, format!("{root}/{page}"))).collect()
 }
 
 fn warn_of_plain_http(app: &App, frame: Frame) -> Frame {

@@ -76,7 +76,8 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
             "/organisations/{organisation}"
             | "/organisations/{organisation}/devices"
             | "/organisations/{organisation}/devices/rows",
-        ) => (Owner, "", String::new()),
+        )
+        | ("GET", "/live") => (Owner, "", String::new()),
         ("GET", "/fresh" | "/settings" | "/settings/account" | "/settings/auth-keys" | "/verify")
         | ("GET", "/devices" | "/devices/rows" | "/devices/new" | "/settings/account/password")
         | ("POST", "/fresh" | "/settings/account/name" | "/settings/account/password")
@@ -90,7 +91,6 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         // Whoever sees a device's code may link it, but only to an account of their own.
         ("GET", "/verify/{code}") => (Person, code, String::new()),
         ("POST", "/verify/{code}") => (Owner, code, approve),
-        ("GET", "/live") => (Owner, "", String::new()),
         ("GET" | "POST", "/settings/auth-keys/{id}/delete") => (Owner, key, String::new()),
         (
             "GET",
