@@ -105,6 +105,8 @@ checks() {
 
 dependencies() {
     scripts/cargo-tool.sh cargo-deny || return 1
+    # All targets' crates are looked at, and a build fetches only those of its own.
+    cargo fetch --quiet --locked || return 1
     # What the advisory database says is asked by `make audit`: it needs the network, and a new
     # advisory must not turn an unchanged commit red.
     PATH="$(scripts/cargo-tool.sh --where):$PATH" cargo deny --offline check bans licenses sources
