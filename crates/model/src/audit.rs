@@ -72,6 +72,14 @@ actions! {
     AuthKeyDeleted = "auth_key_deleted", "Auth key deleted";
     AuthKeyUsed = "auth_key_used", "Auth key used";
     AuthKeyRefused = "auth_key_refused", "Auth key refused";
+    ArtefactCreated = "artefact_created", "Artefact created";
+    ArtefactDeleted = "artefact_deleted", "Artefact deleted";
+    DeploymentCreated = "deployment_created", "Deployment created";
+    DeploymentCancelled = "deployment_cancelled", "Deployment cancelled";
+    DeploymentStarted = "deployment_started", "Deployment started";
+    DeploymentSucceeded = "deployment_succeeded", "Deployment succeeded";
+    DeploymentFailed = "deployment_failed", "Deployment failed";
+    RolloutStarted = "rollout_started", "Deployment to many devices started";
     OrganisationCreated = "organisation_created", "Organisation created";
 }
 

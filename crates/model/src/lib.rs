@@ -8,9 +8,11 @@
 #![warn(missing_docs)]
 
 pub mod account;
+pub mod artefact;
 pub mod audit;
 pub mod auth_key;
 pub mod clock;
+pub mod deployment;
 pub mod link_request;
 pub mod phrases;
 pub mod random;

@@ -12,3 +12,14 @@ pub fn too_long(field: &str) -> String {
 
 /// The life of an auth key is out of range.
 pub const TTL_DAYS: &str = "Ttl days must be between 1 and 90";
+
+/// Somebody has this name already.
+pub const NAME_TAKEN: &str = "Name has already been taken";
+/// No address from which a device could fetch.
+pub const URI: &str = "Uri is invalid";
+/// Not 64 hexadecimal digits.
+pub const CHECKSUM: &str = "Checksum is invalid";
+/// What was deployed once stays, so that every deployment can say what it was.
+pub const DEPLOYED_ARTEFACT: &str = "Cannot delete artefacts that have been deployed";
+/// The trial is over and nobody pays.
+pub const DEPLOYMENTS_BLOCKED: &str = "Deployments are blocked until billing has been set up";

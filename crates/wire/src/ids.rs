@@ -67,6 +67,12 @@ typed_id! {
     AuditEventId,
     /// A message in the outbox.
     MailId,
+    /// An update that devices can be given: where it is and its checksum.
+    ArtefactId,
+    /// An artefact on its way to one device.
+    DeploymentId,
+    /// Deployments to many devices at once.
+    RolloutId,
 }
 
 #[cfg(test)]

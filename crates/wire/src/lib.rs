@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 pub mod channel;
+pub mod deployments;
 pub mod device_api;
 pub mod events;
 pub mod ids;
@@ -18,5 +19,6 @@ pub mod signalling;
 pub mod signature;
 
 pub use ids::{
-    AccountId, AuditEventId, AuthKeyId, DeviceId, LinkRequestId, MailId, SessionId, UserId, WebSessionId,
+    AccountId, ArtefactId, AuditEventId, AuthKeyId, DeploymentId, DeviceId, LinkRequestId, MailId, RolloutId,
+    SessionId, UserId, WebSessionId,
 };
