@@ -80,6 +80,15 @@ actions! {
     DeploymentSucceeded = "deployment_succeeded", "Deployment succeeded";
     DeploymentFailed = "deployment_failed", "Deployment failed";
     RolloutStarted = "rollout_started", "Deployment to many devices started";
+    DeviceTransferred = "device_transferred", "Device transferred";
+    UserInvited = "user_invited", "User invited";
+    InvitationRevoked = "invitation_revoked", "Invitation revoked";
+    UserJoined = "user_joined", "User joined";
+    UserRemoved = "user_removed", "User removed";
+    UserRoleChanged = "user_role_changed", "User role changed";
+    OrganisationRenamed = "organisation_renamed", "Organisation renamed";
+    TwoFactorRequired = "two_factor_required", "Two-factor authentication requirement enabled";
+    TwoFactorNotRequired = "two_factor_not_required", "Two-factor authentication requirement disabled";
     OrganisationCreated = "organisation_created", "Organisation created";
 }
 

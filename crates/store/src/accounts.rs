@@ -43,8 +43,9 @@ impl Tx {
         find(&self.inner, id).await
     }
 
-    /// The addresses of those who are told about new devices of an account.
-    pub async fn device_mail_recipients(&self, id: AccountId) -> Result<Vec<String>> {
+    /// The addresses of those who are told about what matters to an account: its owner, or its
+    /// administrators.
+    pub async fn notice_recipients(&self, id: AccountId) -> Result<Vec<String>> {
         let Some(account) = find(&self.inner, id).await? else { return Ok(Vec::new()) };
         let people = match account.owner {
             Some(owner) => vec![owner.0],

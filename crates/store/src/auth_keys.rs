@@ -42,6 +42,11 @@ impl AuthKey {
     pub fn state(&self, now: Timestamp) -> State {
         State::of(self.expires_at, self.exchanged_at, self.device, now)
     }
+
+    /// Whether it can link a device at a moment.
+    pub fn is_usable(&self, now: Timestamp) -> bool {
+        self.exchanged_at.is_none() && self.expires_at > now
+    }
 }
 
 /// A key to insert.
@@ -82,6 +87,25 @@ impl Store {
     pub async fn auth_key(&self, account: AccountId, id: AuthKeyId) -> Result<Option<AuthKey>> {
         let row = Entity::find_by_id(id.0).filter(Column::AccountId.eq(account.0)).one(&self.reader).await?;
         Ok(row.map(auth_key))
+    }
+
+    /// The keys of an account that this person made and that can still be used, newest first.
+    pub async fn usable_auth_keys_by(
+        &self,
+        account: AccountId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<AuthKey>> {
+        let rows = Entity::find()
+            .filter(Column::AccountId.eq(account.0))
+            .filter(Column::CreatedBy.eq(user.0))
+            .filter(Column::ExchangedAt.is_null())
+            .filter(Column::ExpiresAt.gt(to_micros(now)))
+            .order_by_desc(Column::CreatedAt)
+            .order_by_desc(Column::Id)
+            .all(&self.reader)
+            .await?;
+        Ok(rows.into_iter().map(auth_key).collect())
     }
 
     /// The key with this secret.

@@ -1,8 +1,8 @@
 //! Linked devices. A device's token is found by its hash alone; a device is shown and changed only
 //! together with its account.
 
-use crate::entity::account;
 use crate::entity::device::{ActiveModel, Column, Entity, Model};
+use crate::entity::{account, device_tag};
 use crate::value::{from_micros, to_micros};
 use crate::{Result, Store, Tx};
 use bramble_model::text::fold;
@@ -327,6 +327,50 @@ impl Tx {
             self.count_devices(account, -1).await?;
         }
         Ok(done.rows_affected == 1)
+    }
+
+    /// Gives a device to another account and counts it there. Its tags go with it only where there are
+    /// tags. The caller has locked both accounts. `false` if it is not where it was thought to be.
+    pub async fn transfer_device(
+        &self,
+        from: AccountId,
+        to: AccountId,
+        id: DeviceId,
+        keeps_tags: bool,
+    ) -> Result<bool> {
+        let mut row = ActiveModel { account_id: Set(to.0), ..ActiveModel::default() };
+        if !keeps_tags {
+            row.tags = Set("[]".to_owned());
+        }
+        let update =
+            Entity::update_many().set(row).filter(Column::Id.eq(id.0)).filter(Column::AccountId.eq(from.0));
+        if !self.update_device(update).await? {
+            return Ok(false);
+        }
+        self.count_devices(from, -1).await?;
+        self.count_devices(to, 1).await?;
+        let tags = device_tag::Column::DeviceId.eq(id.0);
+        if keeps_tags {
+            device_tag::Entity::update_many()
+                .col_expr(device_tag::Column::AccountId, Expr::value(to.0))
+                .filter(tags)
+                .exec(&self.inner)
+                .await?;
+        } else {
+            device_tag::Entity::delete_many().filter(tags).exec(&self.inner).await?;
+        }
+        Ok(true)
+    }
+
+    /// Every device of this account, by name.
+    pub async fn all_devices(&self, account: AccountId) -> Result<Vec<Device>> {
+        let rows = Entity::find()
+            .filter(Column::AccountId.eq(account.0))
+            .order_by_asc(Column::NameFolded)
+            .order_by_asc(Column::Id)
+            .all(&self.inner)
+            .await?;
+        Ok(rows.into_iter().map(device).collect())
     }
 
     /// Merges what a device says of itself; what is absent stays. The caller has checked lengths.

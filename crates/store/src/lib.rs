@@ -15,6 +15,7 @@ pub mod auth_keys;
 mod connect;
 pub mod devices;
 mod entity;
+pub mod invitations;
 pub mod jobs;
 pub mod link_requests;
 pub mod mail_links;

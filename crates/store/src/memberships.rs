@@ -1,7 +1,7 @@
 //! Organisations' members: who belongs to which account, and as what.
 
 use crate::accounts::Account;
-use crate::entity::{account, membership, two_factor};
+use crate::entity::{account, membership, two_factor, user};
 use crate::value::{from_micros, to_micros};
 use crate::{Result, Store, Tx};
 use bramble_model::Timestamp;
@@ -9,7 +9,9 @@ use bramble_model::account::{Role, Standing, two_factor_deadline};
 use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, UserId};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Set};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+};
 
 /// An account that a person belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +22,86 @@ pub struct Belonging {
     pub role: Role,
 }
 
+/// A member as the list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub user: UserId,
+    /// Display name.
+    pub name: String,
+    /// Address.
+    pub email: String,
+    /// As what.
+    pub role: Role,
+    /// Since when.
+    pub joined_at: Timestamp,
+    /// Whether the person proves more than a password.
+    pub second_factor: bool,
+}
+
 impl Store {
+    /// A page of an organisation's members by name, and how many there are.
+    pub async fn members(&self, account: AccountId, offset: u64, limit: u64) -> Result<(Vec<Member>, u64)> {
+        let rows = membership::Entity::find()
+            .filter(membership::Column::AccountId.eq(account.0))
+            .all(&self.reader)
+            .await?;
+        let total = rows.len() as u64;
+        let ids = rows.iter().map(|row| row.user_id);
+        let people = user::Entity::find()
+            .filter(user::Column::Id.is_in(ids))
+            .order_by_asc(user::Column::Name)
+            .order_by_asc(user::Column::Id)
+            .offset(offset)
+            .limit(limit)
+            .all(&self.reader)
+            .await?;
+        let mut members = Vec::with_capacity(people.len());
+        for person in people {
+            if let Some(row) = rows.iter().find(|row| row.user_id == person.id) {
+                members.extend(member_of(&self.reader, row, person).await?);
+            }
+        }
+        Ok((members, total))
+    }
+
+    /// One member.
+    pub async fn member(&self, account: AccountId, user: UserId) -> Result<Option<Member>> {
+        member(&self.reader, account, user).await
+    }
+
+    /// Whether a person proves more than a password.
+    pub async fn has_second_factor(&self, user: UserId) -> Result<bool> {
+        has_second_factor(&self.reader, user).await
+    }
+
+    /// Organisations that would have no administrator without this person.
+    pub async fn administered_alone_by(&self, user: UserId) -> Result<Vec<Account>> {
+        alone(&self.reader, user).await
+    }
+
+    /// Members that are kept out at this moment, because their organisation requires a second factor.
+    pub async fn members_kept_out(&self, now: Timestamp) -> Result<Vec<(AccountId, UserId)>> {
+        let over = to_micros(now - bramble_model::account::TWO_FACTOR_GRACE);
+        let accounts = account::Entity::find()
+            .filter(account::Column::TwoFactorRequiredAt.lte(over))
+            .all(&self.reader)
+            .await?;
+        let mut found = Vec::new();
+        for account in accounts {
+            let members = membership::Entity::find()
+                .filter(membership::Column::AccountId.eq(account.id))
+                .all(&self.reader)
+                .await?;
+            for member in members {
+                if !has_second_factor(&self.reader, UserId(member.user_id)).await? {
+                    found.push((AccountId(account.id), UserId(member.user_id)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Every account that a person belongs to: the personal one, then the organisations by name.
     pub async fn accounts_of(&self, user: UserId) -> Result<Vec<Belonging>> {
         let own =
@@ -73,6 +154,25 @@ impl Tx {
         standing(&self.inner, user, account, now).await
     }
 
+    /// One member. Meaningful while the account is locked.
+    pub async fn member(&self, account: AccountId, user: UserId) -> Result<Option<Member>> {
+        member(&self.inner, account, user).await
+    }
+
+    /// Whether the person with this address is a member.
+    pub async fn is_member_by_email(&self, account: AccountId, folded: &str) -> Result<bool> {
+        let person =
+            user::Entity::find().filter(user::Column::EmailFolded.eq(folded)).one(&self.inner).await?;
+        let Some(person) = person else { return Ok(false) };
+        let found = membership::Entity::find_by_id((account.0, person.id)).one(&self.inner).await?;
+        Ok(found.is_some())
+    }
+
+    /// Whether a person proves more than a password.
+    pub async fn has_second_factor(&self, user: UserId) -> Result<bool> {
+        has_second_factor(&self.inner, user).await
+    }
+
     /// Adds a person to an organisation. `false` if the person is in it already.
     pub async fn insert_membership(
         &self,
@@ -117,6 +217,11 @@ impl Tx {
         Ok(done.rows_affected == 1)
     }
 
+    /// Organisations that would have no administrator without this person.
+    pub async fn administered_alone_by(&self, user: UserId) -> Result<Vec<Account>> {
+        alone(&self.inner, user).await
+    }
+
     /// How many administrators an organisation has. Meaningful while its account is locked.
     pub async fn count_administrators(&self, account: AccountId) -> Result<u64> {
         let administrators = membership::Entity::find()
@@ -124,6 +229,59 @@ impl Tx {
             .filter(membership::Column::Role.eq(Role::Administrator.as_str()));
         Ok(administrators.count(&self.inner).await?)
     }
+}
+
+async fn member(
+    connection: &impl ConnectionTrait,
+    account: AccountId,
+    user: UserId,
+) -> Result<Option<Member>> {
+    let Some(row) = membership::Entity::find_by_id((account.0, user.0)).one(connection).await? else {
+        return Ok(None);
+    };
+    let Some(person) = user::Entity::find_by_id(user.0).one(connection).await? else { return Ok(None) };
+    member_of(connection, &row, person).await
+}
+
+async fn member_of(
+    connection: &impl ConnectionTrait,
+    row: &membership::Model,
+    person: user::Model,
+) -> Result<Option<Member>> {
+    let Some(role) = Role::parse(&row.role) else { return Ok(None) };
+    let second_factor = has_second_factor(connection, UserId(person.id)).await?;
+    Ok(Some(Member {
+        user: UserId(person.id),
+        name: person.name,
+        email: person.email,
+        role,
+        joined_at: from_micros(row.joined_at),
+        second_factor,
+    }))
+}
+
+async fn alone(connection: &impl ConnectionTrait, user: UserId) -> Result<Vec<Account>> {
+    let administrator = membership::Column::Role.eq(Role::Administrator.as_str());
+    let theirs = membership::Entity::find()
+        .filter(membership::Column::UserId.eq(user.0))
+        .filter(administrator.clone())
+        .all(connection)
+        .await?;
+    let mut alone = Vec::new();
+    for row in theirs {
+        let others = membership::Entity::find()
+            .filter(membership::Column::AccountId.eq(row.account_id))
+            .filter(membership::Column::UserId.ne(user.0))
+            .filter(administrator.clone())
+            .count(connection)
+            .await?;
+        if others == 0 {
+            alone.extend(
+                account::Entity::find_by_id(row.account_id).one(connection).await?.map(Account::from),
+            );
+        }
+    }
+    Ok(alone)
 }
 
 async fn standing(

@@ -5,6 +5,8 @@ use crate::value::to_micros;
 use crate::{Result, Store, Tx};
 use bramble_model::Timestamp;
 use bramble_wire::{AccountId, UserId};
+use sea_orm::Value;
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 
 use crate::accounts::Account;
@@ -49,6 +51,42 @@ impl Store {
 }
 
 impl Tx {
+    /// Another name. `false` if there is no such organisation.
+    pub async fn rename_organisation(&self, id: AccountId, name: &str) -> Result<bool> {
+        self.update_organisation(id, account::Column::Name, name.into()).await
+    }
+
+    /// Requires a second factor from this moment on, or no longer.
+    pub async fn require_second_factor(&self, id: AccountId, since: Option<Timestamp>) -> Result<bool> {
+        let value = since.map(to_micros).into();
+        self.update_organisation(id, account::Column::TwoFactorRequiredAt, value).await
+    }
+
+    /// Removes an organisation with everything in it.
+    pub async fn delete_organisation(&self, id: AccountId) -> Result<bool> {
+        let done = account::Entity::delete_many()
+            .filter(account::Column::Id.eq(id.0))
+            .filter(account::Column::Kind.eq(ORGANISATION))
+            .exec(&self.inner)
+            .await?;
+        Ok(done.rows_affected == 1)
+    }
+
+    async fn update_organisation(
+        &self,
+        id: AccountId,
+        column: account::Column,
+        value: Value,
+    ) -> Result<bool> {
+        let done = account::Entity::update_many()
+            .col_expr(column, Expr::value(value))
+            .filter(account::Column::Id.eq(id.0))
+            .filter(account::Column::Kind.eq(ORGANISATION))
+            .exec(&self.inner)
+            .await?;
+        Ok(done.rows_affected == 1)
+    }
+
     /// Adds an organisation, with nobody in it.
     pub async fn insert_organisation(&self, new: NewOrganisation) -> Result<()> {
         let row = account::ActiveModel {

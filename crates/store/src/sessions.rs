@@ -72,6 +72,10 @@ pub enum Which {
     Kind(DeviceId, SessionKind),
     /// All of this person.
     User(UserId),
+    /// All of this person to devices of one account.
+    Member(AccountId, UserId),
+    /// All to devices of one account.
+    Account(AccountId),
     /// All of this person whose browser is no longer signed in.
     SignedOut(UserId),
     /// This one.
@@ -91,6 +95,10 @@ impl Which {
             Self::Device(id) => live.add(Column::DeviceId.eq(id.0)),
             Self::Kind(id, kind) => live.add(Column::DeviceId.eq(id.0)).add(Column::Kind.eq(kind.as_str())),
             Self::User(id) => live.add(Column::UserId.eq(id.0)),
+            Self::Member(account, user) => {
+                live.add(Column::AccountId.eq(account.0)).add(Column::UserId.eq(user.0))
+            }
+            Self::Account(id) => live.add(Column::AccountId.eq(id.0)),
             Self::SignedOut(id) => live.add(Column::UserId.eq(id.0)).add(Column::WebSessionId.is_null()),
             Self::One(id) => live.add(Column::Id.eq(id.0)),
             Self::OpenedBefore(at) => live.add(Column::OpenedAt.lt(to_micros(at))),

@@ -57,6 +57,8 @@ typed_id! {
     DeviceId,
     /// A key that links one device without a person.
     AuthKeyId,
+    /// An invitation into an organisation.
+    InvitationId,
     /// A device waiting for somebody to approve its code.
     LinkRequestId,
     /// A remote shell, screen sharing or file session.

@@ -19,6 +19,6 @@ pub mod signalling;
 pub mod signature;
 
 pub use ids::{
-    AccountId, ArtefactId, AuditEventId, AuthKeyId, DeploymentId, DeviceId, LinkRequestId, MailId, RolloutId,
-    SessionId, UserId, WebSessionId,
+    AccountId, ArtefactId, AuditEventId, AuthKeyId, DeploymentId, DeviceId, InvitationId, LinkRequestId,
+    MailId, RolloutId, SessionId, UserId, WebSessionId,
 };

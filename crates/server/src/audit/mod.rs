@@ -9,7 +9,7 @@ use bramble_model::audit::{Action, Source};
 use bramble_store::audit::{NewEvent, Party};
 use bramble_store::devices::Device;
 use bramble_store::{StoreError, Tx};
-use bramble_wire::{AccountId, AuthKeyId, DeviceId};
+use bramble_wire::{AccountId, AuthKeyId, DeviceId, InvitationId, UserId};
 
 /// Who does something, and from where.
 #[derive(Debug, Clone)]
@@ -61,6 +61,16 @@ pub fn device(device: &Device) -> Party {
 /// A device as the subject of a line.
 pub fn device_named(id: DeviceId, name: &str) -> Party {
     Party { kind: "device", id: Some(id.0), name: name.to_owned() }
+}
+
+/// A person as the subject of a line.
+pub fn user(id: UserId, name: &str) -> Party {
+    Party { kind: "user", id: Some(id.0), name: name.to_owned() }
+}
+
+/// An invitation as the subject of a line.
+pub fn invitation(id: InvitationId, email: &str) -> Party {
+    Party { kind: "invitation", id: Some(id.0), name: email.to_owned() }
 }
 
 /// An organisation as the subject of a line.

@@ -4,6 +4,8 @@
 pub mod device_api;
 pub mod pages;
 pub mod rows;
+pub mod transfer;
+mod transfer_pages;
 
 use crate::accounts;
 use crate::app::{App, Ctx};
@@ -55,7 +57,7 @@ impl From<DeviceError> for ApiFailure {
 
 /// Every URL of this slice.
 pub fn routes() -> Router<Ctx> {
-    device_api::routes().merge(pages::routes())
+    device_api::routes().merge(pages::routes()).merge(transfer_pages::routes())
 }
 
 /// A device that this person may see, and what the person is to its account.

@@ -135,10 +135,10 @@ impl Confirm {
 
 #[derive(Template)]
 #[template(path = "devices/failed.html")]
-struct Failed {
-    frame: Frame,
-    title: &'static str,
-    text: &'static str,
+pub(crate) struct Failed {
+    pub(crate) frame: Frame,
+    pub(crate) title: &'static str,
+    pub(crate) text: &'static str,
 }
 
 /// This server's address, as commands name it.
@@ -183,7 +183,7 @@ struct Search {
     page: String,
 }
 
-async fn personal(app: &App, who: &SignedIn) -> Result<Standing, DeviceError> {
+pub(super) async fn personal(app: &App, who: &SignedIn) -> Result<Standing, DeviceError> {
     let account = accounts::personal_account(app, who.user).await?.ok_or(DeviceError::NotFound)?;
     accounts::standing(app, who.user, account).await?.ok_or(DeviceError::NotFound)
 }

@@ -241,7 +241,7 @@ async fn tell_by_mail(
         country: None,
         at,
     };
-    for recipient in tx.device_mail_recipients(done.account).await? {
+    for recipient in tx.notice_recipients(done.account).await? {
         mail::queue(app, tx, mail::device_linked(app, &recipient, &linked)).await?;
     }
     Ok(())

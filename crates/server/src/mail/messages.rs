@@ -121,6 +121,35 @@ bodies! {
         at: String,
         settings: String,
     }
+    /// Somebody is invited into an organisation.
+    Invitation / InvitationText / InvitationHtml = "mail/invitation.txt", "mail/invitation.html" {
+        organisation: Untrusted,
+        inviter: Untrusted,
+        role: &'static str,
+        link: String,
+    }
+    /// Somebody accepted an invitation that was sent to another address.
+    JoinedAsOther / JoinedAsOtherText / JoinedAsOtherHtml = "mail/joined_as_other.txt", "mail/joined_as_other.html" {
+        organisation: Untrusted,
+        invited: Untrusted,
+        joined: Untrusted,
+        at: String,
+    }
+    /// An organisation has another administrator.
+    NewAdministrator / NewAdministratorText / NewAdministratorHtml = "mail/new_administrator.txt", "mail/new_administrator.html" {
+        organisation: Untrusted,
+        name: Untrusted,
+        email: Untrusted,
+        at: String,
+    }
+    /// An organisation requires a second factor, or no longer.
+    TwoFactorRule / TwoFactorRuleText / TwoFactorRuleHtml = "mail/two_factor_rule.txt", "mail/two_factor_rule.html" {
+        organisation: Untrusted,
+        who: Untrusted,
+        required: bool,
+        days: i64,
+        at: String,
+    }
     /// A device was linked.
     DeviceLinked / DeviceLinkedText / DeviceLinkedHtml = "mail/device_linked.txt", "mail/device_linked.html" {
         name: Untrusted,

@@ -17,12 +17,14 @@ pub use smtp::{BadSmtp, Smtp};
 use crate::app::{App, Ctx};
 use askama::Template;
 use bramble_model::Secret;
+use bramble_model::account::{Role, TWO_FACTOR_GRACE};
 use bramble_model::two_factor::FEW_RECOVERY_CODES;
 use bramble_store::mails::NewMail;
 use bramble_store::{StoreError, Tx};
 use messages::{
-    AlreadyRegistered, DeviceLinked, Frame, NewBrowser, PasswordChanged, RecoveryCodeUsed, ResetPassword,
-    TwoFactorOff, TwoFactorOn, VerifyEmail,
+    AlreadyRegistered, DeviceLinked, Frame, Invitation, JoinedAsOther, NewAdministrator, NewBrowser,
+    PasswordChanged, RecoveryCodeUsed, ResetPassword, TwoFactorOff, TwoFactorOn, TwoFactorRule, Untrusted,
+    VerifyEmail,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -159,6 +161,75 @@ pub fn new_browser(app: &App, recipient: &str, browser: &str, address: IpAddr) -
         settings: app.config.url("/settings/account"),
     };
     message("new_browser", recipient, "New sign-in to your account", &body)
+}
+
+/// Invites somebody into an organisation. Its name and that of the inviter were chosen by people.
+pub fn invitation(
+    app: &App,
+    recipient: &str,
+    organisation: &str,
+    inviter: &str,
+    role: Role,
+    token: &Secret,
+) -> Message {
+    let body = Invitation {
+        frame: Frame::of(app),
+        organisation: Untrusted::new(organisation),
+        inviter: Untrusted::new(inviter),
+        role: match role {
+            Role::Member => "a member",
+            Role::Administrator => "an administrator",
+        },
+        link: app.config.url(&format!("/invitations/{}", token.expose())),
+    };
+    message("invitation", recipient, "You are invited to an organisation", &body)
+}
+
+/// Tells an administrator that an invitation was accepted by somebody with another address.
+pub fn joined_as_other(
+    app: &App,
+    recipient: &str,
+    organisation: &str,
+    (invited, joined): (&str, &str),
+) -> Message {
+    let body = JoinedAsOther {
+        frame: Frame::of(app),
+        organisation: Untrusted::new(organisation),
+        invited: Untrusted::new(invited),
+        joined: Untrusted::new(joined),
+        at: messages::moment(app.clock.now()),
+    };
+    message("joined_as_other", recipient, "Somebody joined with another address", &body)
+}
+
+/// Tells an administrator that there is another one.
+pub fn new_administrator(app: &App, recipient: &str, organisation: &str, name: &str, email: &str) -> Message {
+    let body = NewAdministrator {
+        frame: Frame::of(app),
+        organisation: Untrusted::new(organisation),
+        name: Untrusted::new(name),
+        email: Untrusted::new(email),
+        at: messages::moment(app.clock.now()),
+    };
+    message("new_administrator", recipient, "Your organisation has a new administrator", &body)
+}
+
+/// Tells an administrator that the rule about second factors changed.
+pub fn two_factor_rule(app: &App, recipient: &str, organisation: &str, who: &str, required: bool) -> Message {
+    let body = TwoFactorRule {
+        frame: Frame::of(app),
+        organisation: Untrusted::new(organisation),
+        who: Untrusted::new(who),
+        required,
+        days: TWO_FACTOR_GRACE.whole_days(),
+        at: messages::moment(app.clock.now()),
+    };
+    let subject = if required {
+        "Your organisation now requires two-factor authentication"
+    } else {
+        "Your organisation no longer requires two-factor authentication"
+    };
+    message("two_factor_rule", recipient, subject, &body)
 }
 
 /// Tells a person that a device was linked to their account.

@@ -3,13 +3,17 @@
 //! Every operation takes the caller and asks for its [`Deed`]; [`enter`] is how a page of an
 //! organisation begins.
 
+pub mod invitations;
+pub mod members;
 pub mod pages;
+pub mod settings;
 
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::audit::{self, Actor};
 use crate::auth::SignedIn;
 use crate::error::ApiFailure;
+use crate::mail;
 use axum::Router;
 use axum::http::StatusCode;
 use bramble_model::account::{Deed, Role, Standing};
@@ -31,6 +35,21 @@ pub enum OrganisationError {
     /// The organisation requires a second factor, and the caller has none.
     #[error("two-factor authentication is required")]
     SecondFactorRequired(AccountId),
+    /// Without this person nobody could administer it.
+    #[error("an organisation needs an administrator")]
+    LastAdministrator,
+    /// It changed since the page was opened.
+    #[error("it has changed meanwhile")]
+    Changed,
+    /// The link was used, revoked, replaced, or is too old.
+    #[error("the invitation does not work any more")]
+    DeadLink,
+    /// The caller is in it already.
+    #[error("already a member")]
+    AlreadyMember(AccountId),
+    /// It requires a second factor of everybody who joins.
+    #[error("two-factor authentication first")]
+    SecondFactorFirst,
     /// A field has no possible value. Carries the sentence.
     #[error("{0}")]
     Invalid(String),
@@ -40,7 +59,15 @@ impl From<OrganisationError> for ApiFailure {
     fn from(error: OrganisationError) -> Self {
         match error {
             OrganisationError::Store(error) => error.into(),
-            OrganisationError::NotFound | OrganisationError::SecondFactorRequired(_) => Self::not_found(),
+            OrganisationError::NotFound
+            | OrganisationError::SecondFactorRequired(_)
+            | OrganisationError::DeadLink
+            | OrganisationError::SecondFactorFirst => Self::not_found(),
+            OrganisationError::LastAdministrator
+            | OrganisationError::Changed
+            | OrganisationError::AlreadyMember(_) => {
+                Self::new(StatusCode::CONFLICT, "conflict", error.to_string())
+            }
             OrganisationError::Invalid(what) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", what),
         }
     }
@@ -103,6 +130,21 @@ async fn create_in(
     tx.insert_membership(id, administrator, Role::Administrator, at).await?;
     audit::record(app, tx, id, actor, Action::OrganisationCreated, subject, "").await?;
     Ok(id)
+}
+
+/// Tells every administrator that there is another one.
+async fn administrators_change(
+    app: &App,
+    tx: &Tx,
+    account: AccountId,
+    name: &str,
+    email: &str,
+) -> Result<(), StoreError> {
+    let organisation = tx.account(account).await?.map(|account| account.name).unwrap_or_default();
+    members::tell_administrators(app, tx, account, |to| {
+        mail::new_administrator(app, to, &organisation, name, email)
+    })
+    .await
 }
 
 /// A name as it is kept, or what is wrong with it.

@@ -3,6 +3,7 @@
 use super::signalling::ANSWER_TIME;
 use super::{SIGNED_OUT, UNATTENDED, end};
 use crate::app::{App, Ctx};
+use crate::organisations;
 use bramble_store::StoreError;
 use bramble_store::sessions::Which;
 use std::time::Duration as Pause;
@@ -12,6 +13,8 @@ use time::Duration;
 const TICK: Pause = Pause::from_secs(1);
 /// Every so many ticks the store is asked as well.
 const STORE_EVERY: u32 = 30;
+/// Every so many ticks those are looked for who are kept out of their organisation from a moment on.
+const KEPT_OUT_EVERY: u32 = 4;
 /// How long a session may stay without a word from its device: the answer, then finding a way.
 const CONNECT_TIME: Duration = Duration::seconds(120);
 /// How long ended sessions are kept.
@@ -28,6 +31,11 @@ pub async fn run(app: Ctx) {
             _ = ticks.tick() => {}
         }
         count = count.wrapping_add(1);
+        if count.is_multiple_of(KEPT_OUT_EVERY)
+            && let Err(error) = organisations::members::end_kept_out(&app).await
+        {
+            tracing::error!(%error, "sessions of people without a second factor could not be looked for");
+        }
         let done = if count.is_multiple_of(STORE_EVERY) { sweep(&app).await } else { quick(&app).await };
         if let Err(error) = done {
             tracing::error!(%error, "sessions could not be tidied up");

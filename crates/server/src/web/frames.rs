@@ -57,6 +57,8 @@ const TABS: &[(&str, &str, AccountKind, Deed)] = &[
     ("Devices", "devices", AccountKind::Personal, Deed::ViewDevices),
     ("Settings", "settings", AccountKind::Personal, Deed::ManageKeys),
     ("Devices", "devices", AccountKind::Organisation, Deed::ViewDevices),
+    ("Users", "users", AccountKind::Organisation, Deed::ViewMembers),
+    ("Settings", "settings", AccountKind::Organisation, Deed::ManageSettings),
 ];
 
 fn tabs(who: &SignedIn, shown: &Belonging) -> Vec<Tab> {

@@ -2,6 +2,7 @@
 
 use crate::desk::{Desk, Device, Person, request};
 use axum::body::Body;
+use bramble_model::account::{Role, TWO_FACTOR_GRACE};
 use bramble_model::{OsRandom, Random, Secret, SecretKind};
 use bramble_server::accounts::{self, NewUser};
 use bramble_server::auth::password::Password;
@@ -23,6 +24,10 @@ enum Who {
     Person,
     /// The person whose thing the path names; to others it does not exist.
     Owner,
+    /// Whoever is in the organisation that the path names; to others it does not exist.
+    Member,
+    /// Its administrators; to everybody else, members included, it does not exist.
+    Administrator,
     /// A device, about itself.
     Device,
     /// The device whose thing the path names; to others it does not exist.
@@ -43,16 +48,39 @@ struct Rule {
 struct World {
     account: String,
     organisation: String,
+    /// Of that organisation: a member, an invitation that waits, and its link.
+    member: String,
+    invitation: String,
+    link: String,
     device: String,
     session: String,
     key: String,
     code: String,
 }
 
+/// The pages of an organisation: who, and a form.
+fn of_organisation(method: &str, pattern: &str) -> Option<(Who, &'static str)> {
+    use Who::{Administrator, Member};
+    let below = pattern.strip_prefix("/organisations/{organisation}")?;
+    Some(match (method, below) {
+        ("GET", "" | "/devices" | "/devices/rows" | "/users") | ("GET" | "POST", "/leave") => (Member, ""),
+        ("GET" | "POST", "/users/{user}/role" | "/users/{user}/remove") => {
+            (Administrator, "from=member&role=member")
+        }
+        ("POST", "/invitations") => (Administrator, "email=new%40example.org&role=member"),
+        ("POST", "/invitations/{invitation}/resend" | "/invitations/{invitation}/revoke")
+        | ("GET" | "POST", "/transfer") => (Administrator, ""),
+        ("GET" | "POST", "/settings") => (Administrator, "name=Shed"),
+        ("POST", "/settings/two-factor") => (Administrator, "required=no"),
+        ("GET" | "POST", "/delete") => (Administrator, "confirm=no"),
+        _ => return None,
+    })
+}
+
 #[expect(clippy::unnested_or_patterns, reason = "a row for each kind of page reads better")]
 fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
     use Who::{Account, Device, Everybody, OwnDevice, Owner, Person};
-    let World { account, organisation, device, session, key, code } = it;
+    let World { account, device, session, key, code, link, .. } = it;
     let approve = format!("decision=approve&account={account}&name=x&entry=new");
     let sdp = json!({ "sdp": "x" }).to_string();
     let candidate = json!({ "candidate": { "candidate": "" } }).to_string();
@@ -71,13 +99,10 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         }
         ("GET", "/organisations/new") => (Person, "", String::new()),
         ("POST", "/organisations/new") => (Person, "", "name=Shed".to_owned()),
-        (
-            "GET",
-            "/organisations/{organisation}"
-            | "/organisations/{organisation}/devices"
-            | "/organisations/{organisation}/devices/rows",
-        )
-        | ("GET", "/live") => (Owner, "", String::new()),
+        ("GET" | "POST", "/devices/{id}/transfer") => (Owner, device, format!("account={account}")),
+        // Whoever has the link may look at it and join.
+        ("GET" | "POST", "/invitations/{token}") => (Person, link, String::new()),
+        ("GET", "/live") => (Owner, "", String::new()),
         ("GET", "/fresh" | "/settings" | "/settings/account" | "/settings/auth-keys" | "/verify")
         | ("GET", "/devices" | "/devices/rows" | "/devices/new" | "/settings/account/password")
         | ("POST", "/fresh" | "/settings/account/name" | "/settings/account/password")
@@ -117,24 +142,37 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         ("POST", "/client/sessions/{id}/state") => {
             (OwnDevice, session, json!({ "state": "connected" }).to_string())
         }
-        _ => return None,
+        _ => {
+            let (who, body) = of_organisation(method, pattern)?;
+            (who, "", body.to_owned())
+        }
     };
-    let fresh = matches!(
-        (method, pattern),
-        (
-            "POST",
-            "/sessions"
-                | "/organisations/new"
-                | "/verify/{code}"
-                | "/settings/auth-keys"
-                | "/settings/auth-keys/{id}/delete"
-        ) | ("GET" | "POST", "/settings/account/password")
-            | ("GET" | "POST", "/settings/account/two-factor" | "/settings/account/two-factor/turn-off")
-            | ("POST", "/settings/account/two-factor/recovery-codes")
-            | ("POST", "/devices/{id}/delete" | "/devices/{id}/sign-out")
-    );
+    // What an administrator decides wants a proof; a name is no danger.
+    let decides = method == "POST"
+        && pattern.starts_with("/organisations/{organisation}/")
+        && pattern != "/organisations/{organisation}/settings";
+    let fresh = decides
+        || matches!(
+            (method, pattern),
+            (
+                "POST",
+                "/sessions"
+                    | "/organisations/new"
+                    | "/devices/{id}/transfer"
+                    | "/organisations/{organisation}/leave"
+                    | "/invitations/{token}"
+                    | "/verify/{code}"
+                    | "/settings/auth-keys"
+                    | "/settings/auth-keys/{id}/delete"
+            ) | ("GET" | "POST", "/settings/account/password")
+                | ("GET" | "POST", "/settings/account/two-factor" | "/settings/account/two-factor/turn-off")
+                | ("POST", "/settings/account/two-factor/recovery-codes")
+                | ("POST", "/devices/{id}/delete" | "/devices/{id}/sign-out")
+        );
     let mut path = pattern
-        .replace("{organisation}", organisation)
+        .replace("{organisation}", &it.organisation)
+        .replace("{user}", &it.member)
+        .replace("{invitation}", &it.invitation)
         .replace("{session}", session)
         .replace("{report}", "start");
     for name in ["{id}", "{code}", "{token}"] {
@@ -178,7 +216,17 @@ async fn send(desk: &Desk, method: &str, rule: &Rule, with: With<'_>) -> (Status
     (answer.status(), location.unwrap_or_default())
 }
 
-async fn world(desk: &Desk, ann: &Person) -> (World, Device) {
+/// An organisation of Ann's with a member and an invitation that waits.
+async fn organisation(desk: &Desk, ann: &Person, member: &Person) -> (String, String, String) {
+    let shed = desk.organisation(ann, "Shed").await;
+    desk.join(shed, member, Role::Member).await;
+    let link = desk.invitation(ann, shed, "ivy@example.org", Role::Member).await;
+    let waiting = desk.app.store.invitations(shed, 10).await.expect("reads");
+    (shed.to_string(), waiting[0].id.to_string(), link)
+}
+
+async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
+    let (organisation, invitation, link) = organisation(desk, ann, member).await;
     let device = desk.device(ann, "s1").await.online().await;
     ann.post(&format!("/devices/{}/settings", device.id), &[("name", "s1")]).await;
     let opened = ann.fetch("POST", "/sessions", json!({ "device_id": device.id, "kind": "shell" })).await;
@@ -190,7 +238,10 @@ async fn world(desk: &Desk, ann: &Person) -> (World, Device) {
     let code = desk.device_call("POST", "/client/device", None, Some(asked)).await.text("user_code");
     let world = World {
         account: ann.account.to_string(),
-        organisation: desk.organisation(ann, "Shed").await.to_string(),
+        organisation,
+        member: member.user.to_string(),
+        invitation,
+        link,
         device: device.id.to_string(),
         session: opened.text("id"),
         key: key.id.to_string(),
@@ -214,8 +265,14 @@ fn turn(method: &str, pattern: &str) -> u8 {
         ("POST", "/client/sessions/{id}/answer") => 3,
         ("POST", "/client/sessions/{id}/candidates" | "/client/sessions/{id}/state") => 4,
         ("DELETE", "/sessions/{id}") => 5,
-        ("POST", "/devices/{id}/sessions/{session}/end") => 6,
-        ("DELETE", "/me") => 7,
+        (
+            "POST",
+            "/organisations/{organisation}/invitations/{invitation}/resend"
+            | "/organisations/{organisation}/users/{user}/remove"
+            | "/organisations/{organisation}/transfer"
+            | "/devices/{id}/sessions/{session}/end",
+        ) => 6,
+        ("POST", "/organisations/{organisation}/invitations/{invitation}/revoke") | ("DELETE", "/me") => 7,
         ("POST", "/devices/{id}/sign-out") => 8,
         ("POST", "/devices/{id}/delete") => 9,
         _ => 1,
@@ -225,7 +282,9 @@ fn turn(method: &str, pattern: &str) -> u8 {
 #[tokio::test]
 async fn every_route_serves_exactly_its_callers() {
     let desk = Desk::new().await;
-    let (ann, eve) = (desk.person("ann").await, desk.person("eve").await);
+    let (ann, eve, mem) = (desk.person("ann").await, desk.person("eve").await, desk.person("mem").await);
+    // Eve is an administrator, too, but of another organisation.
+    desk.organisation(&eve, "Barn").await;
     let new = NewUser {
         email: "una@example.org".to_owned(),
         name: "Una".to_owned(),
@@ -234,7 +293,9 @@ async fn every_route_serves_exactly_its_callers() {
     };
     accounts::create_user(&desk.app, new).await.expect("a person");
     let (mut una, mut eves) = (desk.sign_in("una@example.org").await, eve.cookie.clone());
-    let (it, device) = world(&desk, &ann).await;
+    let (mut it, device) = world(&desk, &ann, &mem).await;
+    // Whoever has the link may join: strangers get to know it only afterwards.
+    let link = std::mem::replace(&mut it.link, "none".to_owned());
     let foreign = desk.device(&eve, "e1").await;
     let (api_token, odd_cookie) = false_credentials();
     let row = |method: &str, pattern: &str| {
@@ -263,7 +324,7 @@ async fn every_route_serves_exactly_its_callers() {
                 let none = StatusCode::UNAUTHORIZED;
                 assert_eq!((nobody.0, unverified, stranger), (none, none, none), "{name} looks at a cookie");
             }
-            Who::Account | Who::Person | Who::Owner => {
+            Who::Account | Who::Person | Who::Owner | Who::Member | Who::Administrator => {
                 assert_eq!(nobody.0, StatusCode::UNAUTHORIZED, "{name}");
                 assert_ne!(unverified, StatusCode::UNAUTHORIZED, "{name}");
                 assert_eq!(
@@ -275,7 +336,10 @@ async fn every_route_serves_exactly_its_callers() {
                 assert!(!refused && !stranger.is_server_error(), "{name}: {stranger}");
             }
         }
-        if rule.who == Who::Owner {
+        if rule.who == Who::Administrator {
+            assert_eq!(ask(With::Cookie(&mem.cookie)).await.0, StatusCode::NOT_FOUND, "{name} to a member");
+        }
+        if matches!(rule.who, Who::Owner | Who::Member | Who::Administrator) {
             assert_eq!(stranger, StatusCode::NOT_FOUND, "{name} to somebody else");
         }
         if rule.who == Who::OwnDevice {
@@ -285,6 +349,7 @@ async fn every_route_serves_exactly_its_callers() {
             (una, eves) = (desk.sign_in("una@example.org").await, desk.sign_in(&eve.email).await);
         }
     }
+    it.link = link;
     all_serve_their_owner(&desk, &ann, &device, &it).await;
 }
 
@@ -295,7 +360,7 @@ async fn all_serve_their_owner(desk: &Desk, ann: &Person, device: &Device, it: &
     for (method, pattern, _) in rows {
         let rule = rule(method, pattern, it).expect("a row");
         let with = match rule.who {
-            Who::Person | Who::Owner => With::Cookie(&ann.cookie),
+            Who::Person | Who::Owner | Who::Member | Who::Administrator => With::Cookie(&ann.cookie),
             Who::Device | Who::OwnDevice => With::Bearer(&device.token),
             Who::Everybody | Who::Account => continue,
         };
@@ -310,9 +375,35 @@ async fn all_serve_their_owner(desk: &Desk, ann: &Person, device: &Device, it: &
     desk.clock.advance(Duration::minutes(61));
     for (method, pattern, _) in TABLE.iter().filter(|row| !row.1.starts_with("/sign-out")) {
         let rule = rule(method, pattern, it).expect("a row");
-        if matches!(rule.who, Who::Account | Who::Person | Who::Owner) {
+        if matches!(rule.who, Who::Account | Who::Person | Who::Owner | Who::Member | Who::Administrator) {
             let (status, _) = send(desk, method, &rule, With::Cookie(&ann.cookie)).await;
             assert_eq!(status == StatusCode::FORBIDDEN, rule.fresh, "{method} {pattern}: {status}");
+        }
+    }
+}
+
+/// A member whom the rule about second factors keeps out sees nothing of the organisation, an
+/// administrator no more than others.
+#[tokio::test]
+async fn whoever_is_kept_out_reaches_nothing_of_the_organisation() {
+    let desk = Desk::new().await;
+    let (ann, mem) = (desk.person("ann").await, desk.person("mem").await);
+    let (it, _) = world(&desk, &ann, &mem).await;
+    let since = desk.app.clock.now().unix_timestamp() * 1_000_000;
+    desk.sql(&format!("UPDATE accounts SET two_factor_required_at = {since} WHERE kind = 'organisation'"))
+        .await;
+    desk.clock.advance(TWO_FACTOR_GRACE);
+    for email in [&ann.email, &mem.email] {
+        let cookie = desk.sign_in(email).await;
+        for (method, pattern, _) in TABLE.iter().filter(|row| row.1.contains("{organisation}")) {
+            let rule = rule(method, pattern, &it).expect("a row");
+            // Going is allowed to everybody but the last administrator.
+            if *pattern == "/organisations/{organisation}/leave" {
+                continue;
+            }
+            let (status, _) = send(&desk, method, &rule, With::Cookie(&cookie)).await;
+            let nothing = [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND].contains(&status);
+            assert!(nothing, "{method} {pattern} to {email}: {status}");
         }
     }
 }

@@ -5,6 +5,8 @@ pub(crate) mod account;
 pub(crate) mod audit_event;
 pub(crate) mod auth_key;
 pub(crate) mod device;
+pub(crate) mod device_tag;
+pub(crate) mod invitation;
 pub(crate) mod known_browser;
 pub(crate) mod link_request;
 pub(crate) mod mail;

@@ -19,6 +19,7 @@ ALTER TABLE accounts ADD COLUMN two_factor_required_at BIGINT;
 ALTER TABLE accounts ADD COLUMN trial_ends_at BIGINT;
 ALTER TABLE accounts ADD COLUMN billing TEXT;
 ALTER TABLE accounts ADD COLUMN created_by {uuid};
+CREATE INDEX accounts_two_factor ON accounts (two_factor_required_at);
 
 CREATE TABLE memberships (
     account_id {uuid} NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,

@@ -13,7 +13,7 @@ use bramble_server::auth::password::Password;
 use bramble_server::config::Config;
 use bramble_server::front_door::ClientAddress;
 use bramble_server::linking::keys;
-use bramble_server::{accounts, organisations, routes};
+use bramble_server::{accounts, mail, organisations, routes};
 use bramble_store::testing::{Engine, TestDatabase};
 use bramble_wire::events::ServerEvent;
 use bramble_wire::{AccountId, DeviceId, UserId};
@@ -80,6 +80,35 @@ impl Desk {
         let joined = tx.insert_membership(organisation, person.user, role, self.app.clock.now()).await;
         assert!(joined.expect("writes"), "a member already");
         tx.commit().await.expect("commits");
+    }
+
+    /// Gives a device of a person's to an organisation.
+    pub async fn give(&self, person: &Person, device: &Device, to: AccountId) {
+        let path = format!("/devices/{}/transfer", device.id);
+        let moved = person.post(&path, &[("account", &to.to_string())]).await;
+        assert_eq!(moved.status, StatusCode::SEE_OTHER, "{}", moved.body);
+    }
+
+    /// Invites somebody and hands out what the link in the mail carries.
+    pub async fn invitation(&self, by: &Person, organisation: AccountId, email: &str, role: Role) -> String {
+        // Mails of one moment have no order.
+        self.clock.advance(time::Duration::SECOND);
+        let path = format!("/organisations/{organisation}/invitations");
+        let sent = by.post(&path, &[("email", email), ("role", role.as_str())]).await;
+        assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.body);
+        let mails = self.mails_to(email).await;
+        let link = mails.iter().rev().find_map(|text| text.split("/invitations/").nth(1));
+        link.expect("a link").split_whitespace().next().expect("a token").to_owned()
+    }
+
+    /// The texts of the mails to an address, the oldest first.
+    pub async fn mails_to(&self, email: &str) -> Vec<String> {
+        let listed = mail::list(&self.app).await.expect("reads");
+        let mut texts = Vec::new();
+        for one in listed.iter().rev().filter(|one| one.recipient == email) {
+            texts.push(mail::show(&self.app, one.id).await.expect("reads").expect("a mail").text);
+        }
+        texts
     }
 
     /// The cookie of one more browser.

@@ -1,9 +1,13 @@
-//! Making an organisation, and what is shown to somebody who may not enter one.
+//! The pages of an organisation. Here: making one, and what is shown to somebody who may not enter one.
+
+mod invitation;
+mod settings;
+mod users;
 
 use super::OrganisationError;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
-use crate::devices::pages::failed;
+use crate::devices::pages::{Failed, failed};
 use crate::web::frames;
 use crate::web::layout::Frame;
 use crate::web::page;
@@ -14,10 +18,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bramble_model::account::Deed;
+use bramble_wire::AccountId;
+use bramble_wire::device_api::AccountKind;
 use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Ctx> {
     Router::new()
+        .merge(users::routes())
+        .merge(invitation::routes())
+        .merge(settings::routes())
         .route("/organisations/new", get(new).post(create))
         .route("/organisations/{organisation}", get(first_page))
 }
@@ -37,6 +46,12 @@ struct TwoFactorRequired {
     name: String,
 }
 
+/// A conflict, in words, with nothing done.
+fn sorry(app: &App, who: &SignedIn, title: &'static str, text: &'static str) -> Response {
+    let frame = frames::personal(app, who, "");
+    page(StatusCode::CONFLICT, &Failed { frame, title, text })
+}
+
 async fn new(State(app): State<Ctx>, who: SignedIn) -> Response {
     form(&app, &who, String::new(), String::new())
 }
@@ -54,10 +69,21 @@ struct Named {
 
 async fn create(State(app): State<Ctx>, Fresh(who): Fresh, Form(typed): Form<Named>) -> Response {
     match super::create(&app, &who, &typed.name).await {
-        Ok(id) => Redirect::to(&format!("/organisations/{id}/devices")).into_response(),
+        Ok(id) => Redirect::to(&first(&app, &who, id).await).into_response(),
         Err(OrganisationError::Invalid(why)) => form(&app, &who, typed.name, why),
         Err(error) => refused(&app, &who, error),
     }
+}
+
+/// Where somebody goes with a new organisation: to the offer to move what they have, if they have anything.
+async fn first(app: &App, who: &SignedIn, id: AccountId) -> String {
+    let own = who.belongings.iter().find(|entry| entry.account.kind == AccountKind::Personal);
+    let own = match own {
+        Some(entry) => app.store.account(entry.account.id).await.ok().flatten(),
+        None => None,
+    };
+    let has_devices = own.is_some_and(|account| account.device_count > 0);
+    format!("/organisations/{id}/{}", if has_devices { "transfer" } else { "devices" })
 }
 
 async fn first_page(State(app): State<Ctx>, who: SignedIn, Path(id): Path<String>) -> Response {
@@ -69,8 +95,19 @@ async fn first_page(State(app): State<Ctx>, who: SignedIn, Path(id): Path<String
 
 /// Why somebody sees nothing of an organisation, as a page.
 pub(crate) fn refused(app: &App, who: &SignedIn, error: OrganisationError) -> Response {
-    let OrganisationError::SecondFactorRequired(id) = error else {
-        return failed(app, who, error.into());
+    let id = match error {
+        OrganisationError::SecondFactorRequired(id) => id,
+        OrganisationError::LastAdministrator => {
+            let text = "An organisation needs an administrator. Make somebody else one first, or delete the \
+                        organisation.";
+            return sorry(app, who, "This is the last administrator", text);
+        }
+        OrganisationError::Changed => {
+            let text =
+                "Somebody changed this while your page was open. Nothing was done; look at the page again.";
+            return sorry(app, who, "That has changed meanwhile", text);
+        }
+        other => return failed(app, who, other.into()),
     };
     let entry = who.belongings.iter().find(|entry| entry.account.id == id);
     let name = entry.map(|entry| entry.account.name.clone()).unwrap_or_default();

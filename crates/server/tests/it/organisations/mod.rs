@@ -1,5 +1,9 @@
 //! Organisations: making one, entering one, and what a stranger sees of it.
 
+mod invitations;
+mod members;
+mod transfer;
+
 use crate::desk::Desk;
 use bramble_model::account::{Role, TWO_FACTOR_GRACE};
 use bramble_store::testing::Engine;

@@ -1,0 +1,226 @@
+//! Who is in an organisation, and as what. An organisation always keeps an administrator: whoever
+//! changes that locks the account first, so that of two who remove each other one stays.
+
+use super::{OrganisationError, administrators_change};
+use crate::accounts;
+use crate::app::App;
+use crate::audit::{self, Actor};
+use crate::auth::SignedIn;
+use crate::mail;
+use crate::sessions;
+use bramble_model::account::{Deed, Role};
+use bramble_model::audit::Action;
+use bramble_store::auth_keys::AuthKey;
+use bramble_store::memberships::Member;
+use bramble_store::sessions::{Session, Which};
+use bramble_store::{StoreError, Tx};
+use bramble_wire::{AccountId, UserId};
+
+/// Members of one page of the list.
+pub const PAGE: u64 = 100;
+/// What somebody reads whose session ends with the membership.
+pub const NO_LONGER_A_MEMBER: &str = "You no longer have access to this device.";
+
+/// A member as the list shows it, and who asks.
+#[derive(Debug)]
+pub struct Listed {
+    /// The members of this page.
+    pub members: Vec<Member>,
+    /// Members in all.
+    pub total: u64,
+}
+
+/// A page of the members.
+pub async fn list(
+    app: &App,
+    by: &SignedIn,
+    account: AccountId,
+    page: u64,
+) -> Result<Listed, OrganisationError> {
+    allowed(app, by, account, Deed::ViewMembers).await?;
+    let offset = page.saturating_sub(1).saturating_mul(PAGE);
+    let (members, total) = app.store.members(account, offset, PAGE).await?;
+    Ok(Listed { members, total })
+}
+
+/// One member, for the page that asks before something is done to them, with the keys they made that can
+/// still be used.
+pub async fn find(
+    app: &App,
+    by: &SignedIn,
+    account: AccountId,
+    user: UserId,
+) -> Result<(Member, Vec<AuthKey>), OrganisationError> {
+    allowed(app, by, account, Deed::ManageMembers).await?;
+    let member = app.store.member(account, user).await?.ok_or(OrganisationError::NotFound)?;
+    let keys = app.store.usable_auth_keys_by(account, user, app.clock.now()).await?;
+    Ok((member, keys))
+}
+
+/// Gives a member another role. `from` is what the caller saw: if it changed meanwhile, nothing happens.
+pub async fn change_role(
+    app: &App,
+    by: &SignedIn,
+    account: AccountId,
+    user: UserId,
+    (from, to): (Role, Role),
+    revoke_keys: bool,
+) -> Result<(), OrganisationError> {
+    let tx = begin(app, by, account).await?;
+    let member = tx.member(account, user).await?.ok_or(OrganisationError::NotFound)?;
+    if member.role != from {
+        return Err(OrganisationError::Changed);
+    }
+    if from == to {
+        return Ok(());
+    }
+    if from == Role::Administrator {
+        keeps_an_administrator(&tx, account).await?;
+    }
+    tx.set_role(account, user, to).await?;
+    let actor = Actor::person(by);
+    let details = format!("{} → {}", from.title(), to.title());
+    let subject = audit::user(user, &member.name);
+    audit::record(app, &tx, account, &actor, Action::UserRoleChanged, subject, details).await?;
+    if to == Role::Administrator {
+        administrators_change(app, &tx, account, &member.name, &member.email).await?;
+    } else if revoke_keys {
+        revoke_keys_of(app, &tx, &actor, account, user).await?;
+    }
+    tx.commit().await?;
+    app.outbox.wake();
+    tracing::info!(organisation.id = %account, user.id = %user, role = to.as_str(), "role changed");
+    Ok(())
+}
+
+/// Takes a member out. Their sessions to the organisation's devices end at once.
+pub async fn remove(
+    app: &App,
+    by: &SignedIn,
+    account: AccountId,
+    user: UserId,
+    revoke_keys: bool,
+) -> Result<(), OrganisationError> {
+    let tx = begin(app, by, account).await?;
+    let member = tx.member(account, user).await?.ok_or(OrganisationError::NotFound)?;
+    let ended = take_out(app, &tx, &Actor::person(by), account, &member).await?;
+    if revoke_keys {
+        revoke_keys_of(app, &tx, &Actor::person(by), account, user).await?;
+    }
+    tx.commit().await?;
+    sessions::tell_ended(app, &ended, NO_LONGER_A_MEMBER);
+    tracing::info!(organisation.id = %account, user.id = %user, "member removed");
+    Ok(())
+}
+
+/// Leaves an organisation.
+pub async fn leave(app: &App, by: &SignedIn, account: AccountId) -> Result<(), OrganisationError> {
+    let tx = app.store.begin().await?;
+    if !tx.lock_account(account).await? {
+        return Err(OrganisationError::NotFound);
+    }
+    let member = tx.member(account, by.user).await?.ok_or(OrganisationError::NotFound)?;
+    let ended = take_out(app, &tx, &Actor::person(by), account, &member).await?;
+    tx.commit().await?;
+    sessions::tell_ended(app, &ended, NO_LONGER_A_MEMBER);
+    tracing::info!(organisation.id = %account, user.id = %by.user, "member left");
+    Ok(())
+}
+
+async fn take_out(
+    app: &App,
+    tx: &Tx,
+    actor: &Actor,
+    account: AccountId,
+    member: &Member,
+) -> Result<Vec<Session>, OrganisationError> {
+    if member.role == Role::Administrator {
+        keeps_an_administrator(tx, account).await?;
+    }
+    if !tx.delete_membership(account, member.user).await? {
+        return Err(OrganisationError::NotFound);
+    }
+    let which = Which::Member(account, member.user);
+    let ended = tx.end_sessions(which, NO_LONGER_A_MEMBER, app.clock.now()).await?;
+    let subject = audit::user(member.user, &member.name);
+    audit::record(app, tx, account, actor, Action::UserRemoved, subject, member.role.title()).await?;
+    Ok(ended)
+}
+
+/// Begins a change by somebody who manages members: looked up again under the lock, so that an
+/// administrator who was removed a moment ago removes nobody.
+async fn begin(app: &App, by: &SignedIn, account: AccountId) -> Result<Tx, OrganisationError> {
+    let tx = app.store.begin().await?;
+    if !tx.lock_account(account).await? {
+        return Err(OrganisationError::NotFound);
+    }
+    let standing = tx.standing(by.user, account, app.clock.now()).await?;
+    standing.filter(|s| s.may(Deed::ManageMembers)).ok_or(OrganisationError::NotFound)?;
+    Ok(tx)
+}
+
+/// Refuses what would take the last administrator away. The account is locked.
+async fn keeps_an_administrator(tx: &Tx, account: AccountId) -> Result<(), OrganisationError> {
+    if tx.count_administrators(account).await? > 1 {
+        Ok(())
+    } else {
+        Err(OrganisationError::LastAdministrator)
+    }
+}
+
+async fn revoke_keys_of(
+    app: &App,
+    tx: &Tx,
+    actor: &Actor,
+    account: AccountId,
+    user: UserId,
+) -> Result<(), StoreError> {
+    for key in tx.auth_keys(account).await? {
+        if key.created_by == Some(user) && key.is_usable(app.clock.now()) {
+            tx.delete_auth_key(account, key.id).await?;
+            let subject = audit::auth_key(key.id, &key.description);
+            let why = "Made by somebody who is no longer an administrator";
+            audit::record(app, tx, account, actor, Action::AuthKeyDeleted, subject, why).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether somebody may do something in an organisation; others see that it does not exist.
+pub(super) async fn allowed(
+    app: &App,
+    by: &SignedIn,
+    account: AccountId,
+    deed: Deed,
+) -> Result<(), OrganisationError> {
+    let standing = accounts::standing(app, by.user, account).await?;
+    standing.filter(|s| s.may(deed)).map(|_| ()).ok_or(OrganisationError::NotFound)
+}
+
+/// Ends the sessions of members who are kept out because they have no second factor. Called every few
+/// seconds on every node: it only reads unless there is something to end.
+pub async fn end_kept_out(app: &App) -> Result<(), StoreError> {
+    const WHY: &str =
+        "The organisation requires two-factor authentication. Set it up, then open the session again.";
+    let now = app.clock.now();
+    for (account, user) in app.store.members_kept_out(now).await? {
+        let tx = app.store.begin().await?;
+        let ended = tx.end_sessions(Which::Member(account, user), WHY, now).await?;
+        tx.commit().await?;
+        sessions::tell_ended(app, &ended, WHY);
+    }
+    Ok(())
+}
+
+/// Tells the administrators, in the transaction that it tells of.
+pub(super) async fn tell_administrators(
+    app: &App,
+    tx: &Tx,
+    account: AccountId,
+    message: impl Fn(&str) -> mail::Message,
+) -> Result<(), StoreError> {
+    for recipient in tx.notice_recipients(account).await? {
+        mail::queue(app, tx, message(&recipient)).await?;
+    }
+    Ok(())
+}

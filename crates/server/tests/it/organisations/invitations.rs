@@ -1,0 +1,144 @@
+//! Invitations: opened twice, by a machine, by somebody else, after the end, by two at once.
+
+use crate::desk::Desk;
+use bramble_model::account::Role;
+use bramble_server::organisations::invitations::LIFETIME;
+use bramble_store::testing::Engine;
+use http::StatusCode;
+use time::Duration;
+
+#[tokio::test]
+async fn a_look_accepts_nothing_and_a_post_accepts_once() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let desk = Desk::on(engine).await;
+        let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+        let shed = desk.organisation(&ann, "Shed").await;
+        let link = format!("/invitations/{}", desk.invitation(&ann, shed, &bob.email, Role::Member).await);
+        // A scanner of mails follows links, again and again, with a cookie or without.
+        for _ in 0..3 {
+            let page = bob.get(&link).await;
+            assert_eq!(page.status, StatusCode::OK);
+            assert!(page.body.contains("Join Shed") && page.body.contains("Member"), "{}", page.body);
+            assert_eq!(page.headers["referrer-policy"], "no-referrer");
+        }
+        assert!(desk.app.store.member(shed, bob.user).await.expect("reads").is_none());
+        assert_eq!(bob.post(&link, &[]).await.status, StatusCode::SEE_OTHER);
+        assert!(bob.get(&format!("/organisations/{shed}/devices")).await.status.is_success());
+        for answer in [bob.post(&link, &[]).await, bob.get(&link).await, ann.post(&link, &[]).await] {
+            assert_eq!(answer.status, StatusCode::NOT_FOUND);
+            assert!(answer.body.contains("does not work any more"));
+        }
+        assert_eq!(desk.audit(shed).await, ["Organisation created", "User invited", "User joined"]);
+    }
+}
+
+#[tokio::test]
+async fn of_many_who_accept_at_once_one_joins() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let desk = Desk::on(engine).await;
+        let ann = desk.person("ann").await;
+        let people = [desk.person("bob").await, desk.person("eve").await, desk.person("ivy").await];
+        let shed = desk.organisation(&ann, "Shed").await;
+        let link =
+            format!("/invitations/{}", desk.invitation(&ann, shed, "bob@example.org", Role::Member).await);
+        let all = people.iter().map(|person| person.post(&link, &[]));
+        let answers = futures_util::future::join_all(all).await;
+        let joined = answers.iter().filter(|answer| answer.status == StatusCode::SEE_OTHER).count();
+        assert_eq!(joined, 1, "{:?}", answers.iter().map(|answer| answer.status).collect::<Vec<_>>());
+        let (_, members) = desk.app.store.members(shed, 0, 10).await.expect("reads");
+        assert_eq!(members, 2);
+    }
+}
+
+#[tokio::test]
+async fn another_address_may_join_and_both_are_named() {
+    let desk = Desk::new().await;
+    let (ann, eve) = (desk.person("ann").await, desk.person("eve").await);
+    let shed = desk.organisation(&ann, "Shed").await;
+    let link =
+        format!("/invitations/{}", desk.invitation(&ann, shed, "bob@example.org", Role::Administrator).await);
+    let page = eve.get(&link).await;
+    assert!(page.body.contains("bob@example.org") && page.body.contains("eve@example.org"));
+    assert_eq!(eve.post(&link, &[]).await.status, StatusCode::SEE_OTHER);
+    let mails = desk.mails_to(&ann.email).await.join("\n").replace('\u{200B}', "");
+    assert!(mails.contains("sent to bob@example.org was accepted by eve@example.org"), "{mails}");
+    assert!(mails.contains("eve (eve@example.org) is an administrator of Shed"), "{mails}");
+    let lines = desk.app.store.audit_events(shed, 10).await.expect("reads");
+    let joined = lines.iter().find(|line| line.details.contains("invited as")).expect("a line");
+    assert_eq!(joined.details, "Administrator, invited as bob@example.org, joined as eve@example.org");
+}
+
+#[tokio::test]
+async fn a_link_dies_with_its_revocation_its_replacement_and_its_time() {
+    let desk = Desk::new().await;
+    let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+    let shed = desk.organisation(&ann, "Shed").await;
+    let users = format!("/organisations/{shed}/users");
+    let link =
+        async || format!("/invitations/{}", desk.invitation(&ann, shed, &bob.email, Role::Member).await);
+    let invitation = async || desk.app.store.invitations(shed, 10).await.expect("reads").remove(0).id;
+
+    let first = link().await;
+    let second = link().await;
+    assert_eq!(bob.get(&first).await.status, StatusCode::NOT_FOUND, "replaced");
+    assert_eq!(bob.get(&second).await.status, StatusCode::OK);
+    assert_eq!(desk.app.store.invitations(shed, 10).await.expect("reads").len(), 1);
+
+    let path = format!("/organisations/{shed}/invitations/{}", invitation().await);
+    assert_eq!(ann.post(&format!("{path}/resend"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(bob.post(&second, &[]).await.status, StatusCode::NOT_FOUND, "sent again");
+
+    let path = format!("/organisations/{shed}/invitations/{}", invitation().await);
+    assert_eq!(ann.post(&format!("{path}/revoke"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(ann.post(&format!("{path}/revoke"), &[]).await.status, StatusCode::NOT_FOUND, "once");
+    assert!(!ann.get(&users).await.body.contains("Pending invitations"));
+
+    let third = link().await;
+    desk.clock.advance(LIFETIME - Duration::seconds(1));
+    let bob = bob.elsewhere(&desk).await;
+    assert_eq!(bob.get(&third).await.status, StatusCode::OK);
+    desk.clock.advance(Duration::seconds(1));
+    assert_eq!(bob.post(&third, &[]).await.status, StatusCode::NOT_FOUND, "too old");
+    assert!(ann.elsewhere(&desk).await.get(&users).await.body.contains("Expired"));
+}
+
+#[tokio::test]
+async fn nobody_is_invited_twice_and_no_address_is_flooded() {
+    let desk = Desk::new().await;
+    let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+    let shed = desk.organisation(&ann, "Shed").await;
+    desk.join(shed, &bob, Role::Member).await;
+    let path = format!("/organisations/{shed}/invitations");
+    for (email, why) in [
+        ("BOB@example.org ", "This person is a member already."),
+        ("nonsense", "Enter an email address"),
+        ("a@b\r\nBcc: c@d.e", "Enter an email address"),
+    ] {
+        let answer = ann.post(&path, &[("email", email), ("role", "member")]).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(answer.body.contains(why), "{email}: {}", answer.body);
+    }
+    let mut refused = 0;
+    for _ in 0..40 {
+        let answer = ann.post(&path, &[("email", "victim@example.org"), ("role", "member")]).await;
+        refused += u32::from(answer.status == StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert!(refused > 20, "{refused} of 40");
+}
+
+#[tokio::test]
+async fn where_a_second_factor_is_required_it_comes_first() {
+    let desk = Desk::new().await;
+    let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+    let shed = desk.organisation(&ann, "Shed").await;
+    let link = format!("/invitations/{}", desk.invitation(&ann, shed, &bob.email, Role::Member).await);
+    let rule = format!("/organisations/{shed}/settings/two-factor");
+    assert_eq!(ann.post(&rule, &[("required", "yes")]).await.status, StatusCode::SEE_OTHER);
+    let answer = bob.post(&link, &[]).await;
+    assert!(answer.body.contains("Two-factor authentication first"), "{}", answer.body);
+    assert_eq!(bob.get(&link).await.status, StatusCode::OK, "the link is still good");
+    assert_eq!(ann.post(&rule, &[("required", "no")]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(bob.post(&link, &[]).await.status, StatusCode::SEE_OTHER);
+    let mails = desk.mails_to(&ann.email).await.join("\n");
+    assert!(mails.contains("turned on the requirement") && mails.contains("turned off the requirement"));
+}

@@ -1,0 +1,119 @@
+//! Members: roles, removing, leaving, and who is left.
+
+use crate::desk::{Desk, Person};
+use bramble_model::account::Role;
+use bramble_store::testing::Engine;
+use bramble_wire::AccountId;
+use http::StatusCode;
+use serde_json::json;
+
+async fn role(desk: &Desk, organisation: AccountId, person: &Person) -> Option<Role> {
+    let member = desk.app.store.member(organisation, person.user).await.expect("reads");
+    member.map(|member| member.role)
+}
+
+fn of(organisation: AccountId, person: &Person, deed: &str) -> String {
+    format!("/organisations/{organisation}/users/{}/{deed}", person.user)
+}
+
+#[tokio::test]
+async fn two_administrators_who_remove_each_other_leave_one() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let desk = Desk::on(engine).await;
+        let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+        for round in 0..5 {
+            let shed = desk.organisation(&ann, &format!("Shed {round}")).await;
+            desk.join(shed, &bob, Role::Administrator).await;
+            let (of_bob, of_ann) = (of(shed, &bob, "remove"), of(shed, &ann, "remove"));
+            let (one, other) = tokio::join!(ann.post(&of_bob, &[]), bob.post(&of_ann, &[]));
+            let left = [role(&desk, shed, &ann).await, role(&desk, shed, &bob).await];
+            let administrators = left.iter().filter(|role| **role == Some(Role::Administrator)).count();
+            assert_eq!(administrators, 1, "{left:?}: {} {}", one.status, other.status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_administrator_can_neither_go_nor_become_a_member() {
+    let desk = Desk::new().await;
+    let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+    let shed = desk.organisation(&ann, "Shed").await;
+    desk.join(shed, &bob, Role::Member).await;
+    let down = [("from", "administrator"), ("role", "member")];
+    for answer in [
+        ann.post(&of(shed, &ann, "role"), &down).await,
+        ann.post(&of(shed, &ann, "remove"), &[]).await,
+        ann.post(&format!("/organisations/{shed}/leave"), &[]).await,
+    ] {
+        assert_eq!(answer.status, StatusCode::CONFLICT);
+        assert!(answer.body.contains("This is the last administrator"));
+    }
+    assert_eq!(role(&desk, shed, &ann).await, Some(Role::Administrator));
+    // With another one it works.
+    let up = [("from", "member"), ("role", "administrator")];
+    assert_eq!(ann.post(&of(shed, &bob, "role"), &up).await.status, StatusCode::SEE_OTHER);
+    assert!(desk.mails_to(&ann.email).await.iter().any(|text| text.contains("bob (bob@\u{200B}example")));
+    assert_eq!(ann.post(&format!("/organisations/{shed}/leave"), &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(ann.get(&format!("/organisations/{shed}/devices")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(desk.audit(shed).await, ["Organisation created", "User removed", "User role changed"]);
+}
+
+#[tokio::test]
+async fn a_role_that_changed_while_the_page_was_open_is_not_changed_back() {
+    let desk = Desk::new().await;
+    let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+    let shed = desk.organisation(&ann, "Shed").await;
+    desk.join(shed, &bob, Role::Administrator).await;
+    let stale = [("from", "member"), ("role", "administrator")];
+    let down = [("from", "administrator"), ("role", "member")];
+    assert_eq!(ann.post(&of(shed, &bob, "role"), &down).await.status, StatusCode::SEE_OTHER);
+    let answer = ann.post(&of(shed, &bob, "role"), &down).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    assert!(answer.body.contains("That has changed meanwhile"));
+    assert_eq!(
+        ann.post(&of(shed, &bob, "role"), &[("role", "administrator")]).await.status,
+        StatusCode::CONFLICT
+    );
+    assert_eq!(role(&desk, shed, &bob).await, Some(Role::Member));
+    assert_eq!(ann.post(&of(shed, &bob, "role"), &stale).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn removal_ends_the_sessions_and_the_sight_of_the_devices() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let desk = Desk::on(engine).await;
+        let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+        let shed = desk.organisation(&ann, "Shed").await;
+        desk.join(shed, &bob, Role::Member).await;
+        let device = desk.device(&ann, "s1").await.online().await;
+        desk.give(&ann, &device, shed).await;
+        let own = desk.device(&bob, "s2").await.online().await;
+        let open = async |device: &crate::desk::Device| {
+            bob.fetch("POST", "/sessions", json!({ "device_id": device.id, "kind": "shell" })).await
+        };
+        let (theirs, his) = (open(&device).await, open(&own).await);
+        assert_eq!((theirs.status, his.status), (StatusCode::CREATED, StatusCode::CREATED));
+        let mut events = bob.listen(&theirs.text("id")).await.expect("a stream");
+        assert_eq!(ann.post(&of(shed, &bob, "remove"), &[]).await.status, StatusCode::SEE_OTHER);
+        let (name, data) = events.next().await.expect("the end");
+        assert_eq!(name, "end");
+        assert!(data.contains("You no longer have access"), "{data}");
+        assert_eq!(bob.get(&format!("/devices/{}", device.id)).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(open(&device).await.status, StatusCode::NOT_FOUND);
+        // What is his own goes on.
+        let live = desk.app.store.session(his.text("id").parse().expect("an id")).await.expect("reads");
+        assert!(live.expect("a session").ended_at.is_none());
+    }
+}
+
+#[tokio::test]
+async fn members_see_who_else_is_there_and_change_nothing() {
+    let desk = Desk::new().await;
+    let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+    let shed = desk.organisation(&ann, "Shed").await;
+    desk.join(shed, &bob, Role::Member).await;
+    let page = bob.get(&format!("/organisations/{shed}/users")).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("ann@example.org") && !page.body.contains("Invite someone"));
+    assert!(ann.get(&format!("/organisations/{shed}/users")).await.body.contains("Invite someone"));
+}
