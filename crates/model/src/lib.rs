@@ -15,10 +15,12 @@ pub mod clock;
 pub mod deployment;
 pub mod link_request;
 pub mod phrases;
+pub mod query;
 pub mod random;
 pub mod seal;
 pub mod secret;
 pub mod session;
+pub mod tags;
 pub mod text;
 pub mod two_factor;
 

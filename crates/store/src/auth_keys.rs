@@ -1,9 +1,11 @@
 //! Auth keys: each links one device. Who uses it first is decided by one conditional statement.
 
+use crate::device_tags::{from_column, to_column};
 use crate::entity::auth_key::{ActiveModel, Column, Entity, Model};
 use crate::value::{from_micros, to_micros};
 use crate::{Result, Store, Tx};
 use bramble_model::auth_key::State;
+use bramble_model::tags::Tags;
 use bramble_model::{SecretHash, Timestamp};
 use bramble_wire::{AccountId, AuthKeyId, DeviceId, UserId};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
@@ -19,6 +21,8 @@ pub struct AuthKey {
     pub description: String,
     /// The name that the device gets, if not its host name.
     pub device_name: Option<String>,
+    /// The tags that the device gets.
+    pub tags: Vec<String>,
     /// Who made it, if that person still exists.
     pub created_by: Option<UserId>,
     /// That person's name then.
@@ -60,6 +64,10 @@ pub struct NewAuthKey {
     pub secret: SecretHash,
     /// What its maker wrote.
     pub description: String,
+    /// The name that the device gets, if not its host name.
+    pub device_name: Option<String>,
+    /// The tags that the device gets.
+    pub tags: Tags,
     /// Who makes it.
     pub created_by: Option<UserId>,
     /// That person's name.
@@ -140,6 +148,8 @@ impl Tx {
             account_id: Set(new.account.0),
             secret_hash: Set(new.secret.to_vec()),
             description: Set(new.description),
+            device_name: Set(new.device_name),
+            tags: Set(to_column(&new.tags)),
             created_by: Set(new.created_by.map(Into::into)),
             created_by_name: Set(new.created_by_name),
             created_at: Set(to_micros(new.created_at)),
@@ -201,6 +211,7 @@ fn auth_key(row: Model) -> AuthKey {
         account: row.account_id.into(),
         description: row.description,
         device_name: row.device_name,
+        tags: from_column(&row.tags),
         created_by: row.created_by.map(Into::into),
         created_by_name: row.created_by_name,
         created_at: from_micros(row.created_at),

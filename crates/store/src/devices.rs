@@ -1,19 +1,19 @@
 //! Linked devices. A device's token is found by its hash alone; a device is shown and changed only
 //! together with its account.
 
+use crate::device_tags::from_column;
 use crate::entity::device::{ActiveModel, Column, Entity, Model};
 use crate::entity::{account, device_tag};
 use crate::value::{from_micros, to_micros};
 use crate::{Result, Store, Tx};
+use bramble_model::query::{memory_filter, model_filter};
+use bramble_model::tags::Tags;
 use bramble_model::text::fold;
 use bramble_model::{SecretHash, Timestamp};
 use bramble_wire::device_api::{Board, Capabilities, Capability, Me, Os, Pico, Signing};
 use bramble_wire::{AccountId, DeviceId};
-use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr};
-use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
-    UpdateMany,
-};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Set, UpdateMany};
 
 /// A linked device.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +60,21 @@ pub struct Device {
     pub kernel_architecture: Option<String>,
     /// A Pico behind it.
     pub pico: Option<Pico>,
+    /// Its tags, in alphabetical order.
+    pub tags: Vec<String>,
+    /// The values of `model:`, `memory:` and `os:` that match it, where known.
+    pub filters: Filters,
+}
+
+/// By which values a device is found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// `model:`
+    pub model: Option<String>,
+    /// `memory:`
+    pub memory: Option<String>,
+    /// `os:`
+    pub os: Option<String>,
 }
 
 /// A device to insert.
@@ -79,6 +94,8 @@ pub struct NewDevice {
     pub board_model: Option<String>,
     /// Hash of the token, if one is issued at once.
     pub token: Option<SecretHash>,
+    /// Tags that its key or identity carries.
+    pub tags: Tags,
     /// When.
     pub at: Timestamp,
 }
@@ -99,36 +116,6 @@ impl Store {
     /// A device of whatever account, for callers that then look up their standing in its account.
     pub async fn device_anywhere(&self, id: DeviceId) -> Result<Option<Device>> {
         Ok(Entity::find_by_id(id.0).one(&self.reader).await?.map(device))
-    }
-
-    /// A page of an account's devices by name, and how many match. Every word must occur in the name
-    /// or the serial number.
-    pub async fn devices(
-        &self,
-        account: AccountId,
-        words: &[String],
-        offset: u64,
-        limit: u64,
-    ) -> Result<(Vec<Device>, u64)> {
-        let mut matching = Condition::all().add(Column::AccountId.eq(account.0));
-        for word in words {
-            let pattern = like(&fold(word));
-            matching = matching.add(
-                Condition::any()
-                    .add(Expr::col(Column::NameFolded).like(pattern.clone()))
-                    .add(Expr::col(Column::SerialFolded).like(pattern)),
-            );
-        }
-        let found = Entity::find().filter(matching);
-        let total = found.clone().count(&self.reader).await?;
-        let rows = found
-            .order_by_asc(Column::NameFolded)
-            .order_by_asc(Column::Id)
-            .offset(offset)
-            .limit(limit)
-            .all(&self.reader)
-            .await?;
-        Ok((rows.into_iter().map(device).collect(), total))
     }
 
     /// Those of the given devices that this account has, by name.
@@ -188,6 +175,7 @@ impl Tx {
     /// Adds a device and counts it.
     pub async fn insert_device(&self, new: NewDevice) -> Result<()> {
         let at = to_micros(new.at);
+        let (id, account, tags) = (new.id, new.account, new.tags);
         let row = ActiveModel {
             id: Set(new.id.0),
             account_id: Set(new.account.0),
@@ -202,11 +190,15 @@ impl Tx {
             created_at: Set(at),
             linked_at: Set(at),
             hostname: Set(new.hostname),
+            model_filter: Set(new.board_model.as_deref().and_then(model_filter).map(str::to_owned)),
             board_model: Set(new.board_model),
             ..ActiveModel::default()
         };
         Entity::insert(row).exec_without_returning(&self.inner).await?;
-        self.count_devices(new.account, 1).await
+        if !tags.is_empty() {
+            self.set_device_tags(account, id, &tags).await?;
+        }
+        self.count_devices(account, 1).await
     }
 
     /// Links an existing entry again: another token (or none yet), another name if one is given,
@@ -427,19 +419,6 @@ fn fresh_token(token: SecretHash, at: Timestamp) -> ActiveModel {
     }
 }
 
-/// A pattern for "contains", in which the user's `%`, `_` and `\` are themselves.
-fn like(text: &str) -> LikeExpr {
-    let mut pattern = String::from("%");
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    LikeExpr::new(pattern).escape('\\')
-}
-
 fn description(me: &Me) -> ActiveModel {
     let mut row = ActiveModel::default();
     let word = |c: Capability| capability_word(c).to_owned();
@@ -468,6 +447,12 @@ fn description(me: &Me) -> ActiveModel {
         keep(&mut row.board_model, board.model.as_ref());
         keep(&mut row.board_revision, board.revision.as_ref());
         keep(&mut row.board_memory, board.memory.as_ref());
+        if let Some(model) = &board.model {
+            row.model_filter = Set(model_filter(model).map(str::to_owned));
+        }
+        if let Some(memory) = &board.memory {
+            row.memory_filter = Set(memory_filter(memory).map(str::to_owned));
+        }
     }
     if let Some(os) = &me.os {
         keep(&mut row.os_name, os.name.as_ref());
@@ -496,7 +481,7 @@ fn capability(word: Option<String>) -> Option<Capability> {
     word.and_then(|word| all.into_iter().find(|c| capability_word(*c) == word))
 }
 
-fn device(row: Model) -> Device {
+pub(crate) fn device(row: Model) -> Device {
     Device {
         id: row.id.into(),
         account: row.account_id.into(),
@@ -521,8 +506,10 @@ fn device(row: Model) -> Device {
         hostname: row.hostname,
         client_version: row.client_version,
         board: Board { model: row.board_model, revision: row.board_revision, memory: row.board_memory },
-        os: Os { name: row.os_name, version: row.os_version, filter: row.os_filter },
+        os: Os { name: row.os_name, version: row.os_version, filter: row.os_filter.clone() },
         kernel_architecture: row.kernel_architecture,
+        tags: from_column(&row.tags),
+        filters: Filters { model: row.model_filter, memory: row.memory_filter, os: row.os_filter },
         pico: row.pico.and_then(|text| serde_json::from_str(&text).ok()),
     }
 }

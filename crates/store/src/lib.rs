@@ -13,6 +13,8 @@ pub mod accounts;
 pub mod audit;
 pub mod auth_keys;
 mod connect;
+pub mod device_search;
+mod device_tags;
 pub mod devices;
 mod entity;
 pub mod invitations;

@@ -1,6 +1,7 @@
 //! Thousands of devices.
 
 use crate::{Dialer, EventStream, Person, TestServer};
+use bramble_model::tags::Tags;
 use bramble_model::{Clock, OsRandom, Random, Secret, SecretKind, SystemClock};
 use bramble_store::{Store, Target, devices::NewDevice};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -48,6 +49,7 @@ impl Fleet {
         for number in 0..count {
             let token = Secret::generate(SecretKind::DeviceToken, random);
             tx.insert_device(NewDevice {
+                tags: Tags::default(),
                 id: random.id(),
                 account,
                 name: format!("fleet-{number}"),

@@ -18,8 +18,10 @@ use axum::Router;
 use axum::http::StatusCode;
 use bramble_model::account::{Deed, Standing};
 use bramble_model::audit::Action;
+use bramble_model::query::Query;
 use bramble_model::{phrases, text};
 use bramble_store::StoreError;
+use bramble_store::device_search::Slice;
 use bramble_store::devices::Device;
 use bramble_store::sessions::Which;
 use bramble_wire::device_api::error::INVALID_REQUEST;
@@ -73,8 +75,8 @@ async fn manageable(app: &App, by: &SignedIn, id: DeviceId) -> Result<(Device, S
     if standing.may(Deed::ManageDevices) { Ok((device, standing)) } else { Err(DeviceError::NotFound) }
 }
 
-/// Devices of an account by name: a page of those in whose name or serial number every word occurs,
-/// and how many there are.
+/// A page of an account's devices that match a query ([`bramble_model::query`]), by name, and how many
+/// match.
 pub async fn search(
     app: &App,
     by: &SignedIn,
@@ -84,9 +86,14 @@ pub async fn search(
 ) -> Result<(Vec<Device>, u64), DeviceError> {
     let standing = accounts::standing(app, by.user, account).await?;
     standing.filter(|s| s.may(Deed::ViewDevices)).ok_or(DeviceError::NotFound)?;
-    let words: Vec<String> = query.split_whitespace().map(str::to_owned).collect();
-    let offset = page.saturating_sub(1).saturating_mul(PAGE);
-    Ok(app.store.devices(account, &words, offset, PAGE).await?)
+    let slice = Slice { offset: page.saturating_sub(1).saturating_mul(PAGE), limit: PAGE };
+    let query = Query::parse(query);
+    Ok(app.store.devices(account, &query, &online(app, account, &query), slice).await?)
+}
+
+/// The devices of an account that are online, if a query asks for them.
+pub fn online(app: &App, account: AccountId, query: &Query) -> Vec<DeviceId> {
+    if query.online || query.offline { app.link.online(account) } else { Vec::new() }
 }
 
 /// Merges what a device says of itself, and ends the sessions that it no longer allows.

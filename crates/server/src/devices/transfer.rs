@@ -116,6 +116,7 @@ async fn record(
 
 fn tell(app: &App, device: &Device, to: AccountId, ended: &[Session]) {
     sessions::tell_ended(app, ended, WHY);
+    app.link.moved(device.id, to);
     app.live.tell(Change { account: device.account, device: None });
     app.live.tell(Change { account: to, device: None });
     tracing::info!(device.id = %device.id, "device transferred");

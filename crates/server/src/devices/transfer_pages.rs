@@ -15,6 +15,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bramble_model::account::{Deed, Role};
+use bramble_model::query::Query;
+use bramble_store::device_search::Slice;
 use bramble_store::devices::Device;
 use bramble_wire::AccountId;
 use bramble_wire::device_api::AccountKind;
@@ -135,7 +137,9 @@ async fn show_all(app: &App, who: &SignedIn, id: &str, stayed: Vec<String>) -> R
     };
     let found = async {
         let own = super::pages::personal(app, who).await?.account;
-        Ok::<_, DeviceError>(app.store.devices(own, &[], 0, SHOWN).await?)
+        Ok::<_, DeviceError>(
+            app.store.devices(own, &Query::default(), &[], Slice { offset: 0, limit: SHOWN }).await?,
+        )
     };
     let (devices, total) = match found.await {
         Ok(found) => found,

@@ -127,6 +127,12 @@ impl Link {
         self.shared.lock().contains_key(&device)
     }
 
+    /// The devices of an account that are online.
+    pub fn online(&self, account: AccountId) -> Vec<DeviceId> {
+        let devices = self.shared.lock();
+        devices.iter().filter(|(_, presence)| presence.account == account).map(|(id, _)| *id).collect()
+    }
+
     /// Closes the stream after an order, for devices that were deleted or signed out. They are offline
     /// at once.
     pub fn disconnect(&self, device: DeviceId, last: Option<Command>) {

@@ -9,6 +9,7 @@ use crate::auth::throttle::{Scope, address_key};
 use bramble_model::account::Deed;
 use bramble_model::auth_key::LOST_ANSWER;
 use bramble_model::link_request::{INTERVAL, LIFETIME, MAX_OPEN, MAX_OPEN_PER_ADDRESS, UserCode};
+use bramble_model::tags::Tags;
 use bramble_model::{Secret, SecretKind, phrases, text};
 use bramble_store::devices::Device;
 use bramble_store::link_requests::{LinkRequest, NewLinkRequest, State};
@@ -217,9 +218,10 @@ async fn approve_in(
     let done = if let Some(id) = replace {
         let existing = tx.device(account, id).await?;
         let fitting = existing.filter(|d| d.serial_number == claim.serial_number && !d.linked_by_identity);
-        relink(app, &tx, &fitting.ok_or(LinkingError::Changed)?, Some(name), None, &actor).await?
+        relink(app, &tx, &fitting.ok_or(LinkingError::Changed)?, (Some(name), &Tags::default()), None, &actor)
+            .await?
     } else {
-        add_device(app, &tx, account, &claim, name, None, &actor).await?
+        add_device(app, &tx, account, &claim, name, (None, &Tags::default()), &actor).await?
     };
     if !tx.decide_link_request(request.id, by.user, Some(done.device), now).await? {
         return Err(LinkingError::UnknownCode);

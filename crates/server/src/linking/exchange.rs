@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::audit::{self, Actor};
 use bramble_model::audit::Action;
 use bramble_model::auth_key::{LOST_ANSWER, State};
+use bramble_model::tags::Tags;
 use bramble_model::{Secret, SecretHash, SecretKind};
 use bramble_store::auth_keys::AuthKey;
 use bramble_store::{StoreError, Tx};
@@ -58,11 +59,13 @@ async fn link(
     let actor = Actor::auth_key(key.id, &key.description);
     let same_serial = tx.devices_with_serial(key.account, &claim.serial_number).await?;
     let reusable = same_serial.iter().find(|d| !d.linked_by_identity && !app.link.is_online(d.id));
+    // They were checked when the key was made.
+    let tags = Tags::new(&key.tags).unwrap_or_default();
     let done = if let Some(existing) = reusable {
-        relink(app, &tx, existing, key.device_name.as_deref(), Some(token.hash()), &actor).await?
+        relink(app, &tx, existing, (key.device_name.as_deref(), &tags), Some(token.hash()), &actor).await?
     } else {
         let name = key.device_name.as_deref().unwrap_or(claim.default_name());
-        add_device(app, &tx, key.account, claim, name, Some(token), &actor).await?
+        add_device(app, &tx, key.account, claim, name, (Some(token), &tags), &actor).await?
     };
     tx.note_auth_key_device(key.id, done.device, token.hash()).await?;
     let actor = Actor::device(done.device, &done.name);

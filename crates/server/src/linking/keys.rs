@@ -8,6 +8,7 @@ use crate::auth::SignedIn;
 use bramble_model::account::Deed;
 use bramble_model::audit::Action;
 use bramble_model::auth_key::TtlDays;
+use bramble_model::tags::Tags;
 use bramble_model::{Secret, SecretKind, phrases, text};
 use bramble_store::auth_keys::{AuthKey, NewAuthKey};
 use bramble_wire::{AccountId, AuthKeyId, UserId};
@@ -97,6 +98,8 @@ async fn make(
         account,
         secret: made.secret.hash(),
         description: description.clone(),
+        device_name: None,
+        tags: Tags::default(),
         created_by,
         created_by_name: actor.name().to_owned(),
         created_at: now,

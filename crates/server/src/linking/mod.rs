@@ -22,6 +22,7 @@ use crate::mail;
 use axum::Router;
 use axum::http::StatusCode;
 use bramble_model::audit::Action;
+use bramble_model::tags::Tags;
 use bramble_model::{Secret, SecretHash, Timestamp, text};
 use bramble_store::devices::{Device, NewDevice};
 use bramble_store::sessions::Session;
@@ -162,7 +163,7 @@ async fn add_device(
     account: AccountId,
     claim: &Claim,
     name: &str,
-    token: Option<&Secret>,
+    (token, tags): (Option<&Secret>, &Tags),
     actor: &Actor,
 ) -> Result<Done, StoreError> {
     let is_second = !tx.devices_with_serial(account, &claim.serial_number).await?.is_empty();
@@ -176,6 +177,7 @@ async fn add_device(
         hostname: claim.hostname.clone(),
         board_model: claim.model.clone(),
         token: token.map(Secret::hash),
+        tags: tags.clone(),
         at: app.clock.now(),
     })
     .await?;
@@ -200,18 +202,22 @@ async fn another_name(tx: &Tx, account: AccountId, name: &str) -> Result<String,
     Ok(format!("{base} ({LAST})"))
 }
 
-/// Links an existing entry again: id, name and history stay, the old token and its sessions end.
+/// Links an existing entry again: id and history stay, and name and tags unless others are given; the
+/// old token and its sessions end.
 async fn relink(
     app: &App,
     tx: &Tx,
     existing: &Device,
-    name: Option<&str>,
+    (name, tags): (Option<&str>, &Tags),
     token: Option<SecretHash>,
     actor: &Actor,
 ) -> Result<Done, StoreError> {
     let now = app.clock.now();
     tx.forget_link_requests_of(existing.id).await?;
     tx.relink_device(existing.id, name, token, now).await?;
+    if !tags.is_empty() {
+        tx.set_device_tags(existing.account, existing.id, tags).await?;
+    }
     let ended = crate::sessions::end_in(tx, existing.id, "The device was linked again.", now).await?;
     let details = format!("Serial number {}", existing.serial_number);
     let subject = audit::device(existing);

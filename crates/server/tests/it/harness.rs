@@ -1,5 +1,6 @@
 //! A server inside the test's process, on free ports and an empty folder, with its clock in hand.
 
+use bramble_model::tags::Tags;
 use bramble_model::text;
 use bramble_model::{ManualClock, OsRandom, Random, Secret, SecretKind};
 use bramble_server::app::{App, Ctx, Server};
@@ -137,6 +138,7 @@ impl TestApp {
         let token = Secret::generate(SecretKind::DeviceToken, random);
         let id: DeviceId = random.id();
         let device = NewDevice {
+            tags: Tags::default(),
             id,
             account,
             name: "kiosk".to_owned(),

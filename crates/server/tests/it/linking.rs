@@ -2,6 +2,8 @@
 
 use crate::desk::{Answer, Desk, Device, Person, exchange_body, request};
 use axum::body::Body;
+use bramble_model::query::Query;
+use bramble_store::device_search::Slice;
 use bramble_store::testing::Engine;
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -9,7 +11,12 @@ use std::sync::Arc;
 use time::Duration;
 
 async fn names(desk: &Desk, person: &Person) -> Vec<String> {
-    let (devices, total) = desk.app.store.devices(person.account, &[], 0, 1000).await.expect("reads");
+    let (devices, total) = desk
+        .app
+        .store
+        .devices(person.account, &Query::default(), &[], Slice { offset: 0, limit: 1000 })
+        .await
+        .expect("reads");
     let account = desk.app.store.account(person.account).await.expect("reads").expect("there");
     assert_eq!((account.device_count, devices.len() as u64), (total, total), "the count is kept");
     devices.into_iter().map(|d| d.name).collect()
@@ -272,7 +279,12 @@ async fn codes_that_are_denied_expired_unknown_or_whose_device_is_gone() {
 
     let deleted = ask(&desk, "s2").await;
     approve(&ann, &deleted.text("user_code"), "gone", "new").await;
-    let (devices, _) = desk.app.store.devices(ann.account, &[], 0, 10).await.expect("reads");
+    let (devices, _) = desk
+        .app
+        .store
+        .devices(ann.account, &Query::default(), &[], Slice { offset: 0, limit: 10 })
+        .await
+        .expect("reads");
     let path = format!("/devices/{}/sign-out", devices[0].id);
     assert_eq!(ann.post(&path, &[]).await.status, StatusCode::SEE_OTHER);
     assert_eq!(polled(&desk, &deleted.text("device_code")).await, "invalid_grant", "signed out before");

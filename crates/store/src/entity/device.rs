@@ -38,6 +38,8 @@ pub(crate) struct Model {
     pub kernel_architecture: Option<String>,
     pub pico: Option<String>,
     pub tags: String,
+    pub model_filter: Option<String>,
+    pub memory_filter: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -6,6 +6,7 @@
 mod m0001_start;
 mod m0002_two_factor;
 mod m0003_organisations;
+mod m0005_search;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_start::Migration),
             Box::new(m0002_two_factor::Migration),
             Box::new(m0003_organisations::Migration),
+            Box::new(m0005_search::Migration),
         ]
     }
 }

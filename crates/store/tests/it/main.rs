@@ -1,3 +1,4 @@
 //! The store on both engines.
 
 mod opening;
+mod searching;
