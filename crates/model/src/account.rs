@@ -85,6 +85,42 @@ impl Standing {
     }
 }
 
+/// How an account pays. Nothing is known of one on a server that asks for no money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Billing {
+    /// It tries.
+    Trial,
+    /// It pays.
+    Paid,
+    /// It paid once.
+    Ended,
+}
+
+impl Billing {
+    /// The word in the store and on the operator's command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trial => "trial",
+            Self::Paid => "paid",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// Reads it.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Trial, Self::Paid, Self::Ended].into_iter().find(|billing| billing.as_str() == word)
+    }
+}
+
+/// Whether remote access and deployments are over until somebody pays.
+pub fn is_suspended(billing: Option<Billing>, trial_ends_at: Option<Timestamp>, now: Timestamp) -> bool {
+    match billing {
+        Some(Billing::Paid) => false,
+        Some(Billing::Ended) => true,
+        Some(Billing::Trial) | None => trial_ends_at.is_some_and(|end| end <= now),
+    }
+}
+
 /// How long members have to set up a second factor once their organisation requires one.
 pub const TWO_FACTOR_GRACE: Duration = Duration::days(14);
 
@@ -138,6 +174,18 @@ mod tests {
         assert!(standing.may(Deed::ManageDevices) && standing.may(Deed::ManageKeys));
         standing.blocked = true;
         assert!(!standing.may(Deed::ViewDevices) && !standing.may(Deed::ManageKeys));
+    }
+
+    #[test]
+    fn an_account_is_suspended_after_its_trial_unless_it_pays() {
+        let now = Timestamp::UNIX_EPOCH;
+        let over = Some(now);
+        let runs = Some(now + Duration::microseconds(1));
+        assert!(!is_suspended(None, None, now) && !is_suspended(None, runs, now));
+        assert!(is_suspended(None, over, now) && is_suspended(Some(Billing::Trial), over, now));
+        assert!(!is_suspended(Some(Billing::Paid), over, now));
+        assert!(is_suspended(Some(Billing::Ended), None, now));
+        assert_eq!(Billing::parse(Billing::Ended.as_str()), Some(Billing::Ended));
     }
 
     #[test]

@@ -26,6 +26,13 @@ impl Source {
             Self::System => "System",
         }
     }
+
+    /// Reads the store's word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Dashboard, Self::Api, Self::Device, Self::Operator, Self::System]
+            .into_iter()
+            .find(|source| source.as_str() == word)
+    }
 }
 
 macro_rules! actions {

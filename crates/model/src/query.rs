@@ -130,9 +130,8 @@ pub fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
             }
             let (word, after) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
             rest = after;
-            match part(word) {
-                Some(part) => return Some(part),
-                None => continue,
+            if let Some(part) = part(word) {
+                return Some(part);
             }
         }
     })

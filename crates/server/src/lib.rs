@@ -9,10 +9,12 @@
 pub mod accounts;
 pub mod admin;
 pub mod app;
+pub mod artefacts;
 pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod deployments;
 pub mod devices;
 pub mod error;
 pub mod front_door;

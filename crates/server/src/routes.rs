@@ -5,7 +5,7 @@
 //! route for the test that walks them; a route that is missing there fails it.
 
 use crate::app::Ctx;
-use crate::{accounts, devices, link, linking, live, middleware, organisations, sessions, web};
+use crate::{accounts, deployments, devices, link, linking, live, middleware, organisations, sessions, web};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -29,6 +29,7 @@ pub fn router(app: Ctx) -> Router {
         .merge(organisations::routes())
         // Both, each path one of them
         .merge(linking::routes())
+        .merge(deployments::routes())
         .merge(devices::routes())
         .merge(sessions::routes());
     // Each slice merges its edges' `routes() -> Router<Ctx>` above.
@@ -164,7 +165,11 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("POST", "/me", Caller::Proved),
     ("DELETE", "/me", Caller::Proved),
     ("GET", "/deployments/pending", Caller::Proved),
-    ("POST", "/deployments/{id}/{report}", Caller::Proved),
+    ("POST", "/deployments/{id}/start", Caller::Proved),
+    ("POST", "/deployments/{id}/complete", Caller::Proved),
+    ("POST", "/deployments/{id}/fail", Caller::Proved),
+    ("POST", "/deployments/{id}/progress", Caller::Proved),
+    ("GET", "/.well-known/bramble", Caller::Anybody),
     ("GET", "/client/ice-servers", Caller::Proved),
     ("POST", "/client/sessions/sync", Caller::Proved),
     ("GET", "/client/sessions/{id}/offer", Caller::Proved),

@@ -3,7 +3,7 @@
 use crate::entity::{account, membership, user};
 use crate::{Result, Store, Tx};
 use bramble_model::Timestamp;
-use bramble_model::account::Role;
+use bramble_model::account::{Billing, Role};
 use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, UserId};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
@@ -26,6 +26,8 @@ pub struct Account {
     pub two_factor_required_at: Option<Timestamp>,
     /// When its trial is over, where trials exist.
     pub trial_ends_at: Option<Timestamp>,
+    /// How it pays, where that matters; `None` before anything was set up.
+    pub billing: Option<Billing>,
     /// Since when it exists.
     pub created_at: Timestamp,
 }

@@ -66,23 +66,34 @@ pub struct Event {
 impl Tx {
     /// Writes a line.
     pub async fn record_audit(&self, event: NewEvent) -> Result<()> {
-        let row = ActiveModel {
-            id: Set(event.id.into()),
-            account_id: Set(event.account.into()),
-            at: Set(to_micros(event.at)),
-            source: Set(event.source.as_str().to_owned()),
-            action: Set(event.action.code().to_owned()),
-            details: Set(event.details),
-            subject_kind: Set(event.subject.kind.to_owned()),
-            subject_id: Set(event.subject.id),
-            subject_name: Set(event.subject.name),
-            actor_kind: Set(event.actor.kind.to_owned()),
-            actor_id: Set(event.actor.id),
-            actor_name: Set(event.actor.name),
-            country: Set(None),
-        };
-        Entity::insert(row).exec_without_returning(&self.inner).await?;
+        Entity::insert(line(event)).exec_without_returning(&self.inner).await?;
         Ok(())
+    }
+
+    /// Writes many lines.
+    pub async fn record_audits(&self, events: Vec<NewEvent>) -> Result<()> {
+        if !events.is_empty() {
+            Entity::insert_many(events.into_iter().map(line)).exec_without_returning(&self.inner).await?;
+        }
+        Ok(())
+    }
+}
+
+fn line(event: NewEvent) -> ActiveModel {
+    ActiveModel {
+        id: Set(event.id.into()),
+        account_id: Set(event.account.into()),
+        at: Set(to_micros(event.at)),
+        source: Set(event.source.as_str().to_owned()),
+        action: Set(event.action.code().to_owned()),
+        details: Set(event.details),
+        subject_kind: Set(event.subject.kind.to_owned()),
+        subject_id: Set(event.subject.id),
+        subject_name: Set(event.subject.name),
+        actor_kind: Set(event.actor.kind.to_owned()),
+        actor_id: Set(event.actor.id),
+        actor_name: Set(event.actor.name),
+        country: Set(None),
     }
 }
 

@@ -3,10 +3,11 @@
 use crate::devices::{Device, device};
 use crate::entity::device::{Column, Entity};
 use crate::entity::{account, device_tag};
+use crate::value::contains;
 use crate::{Result, Store};
 use bramble_model::query::Query;
 use bramble_wire::{AccountId, DeviceId};
-use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr, Query as Sql};
+use sea_orm::sea_query::{Expr, ExprTrait, Query as Sql};
 use sea_orm::{
     ColumnTrait, Condition, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -121,17 +122,4 @@ impl Store {
         let list = serde_json::Value::from(ids.collect::<Vec<_>>()).to_string();
         Expr::cust_with_values("id IN (SELECT unhex(value) FROM json_each(?))", [list])
     }
-}
-
-/// A pattern for "contains", in which the user's `%`, `_` and `\` are themselves.
-fn contains(text: &str) -> LikeExpr {
-    let mut pattern = String::from("%");
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    LikeExpr::new(pattern).escape('\\')
 }

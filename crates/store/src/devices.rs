@@ -13,7 +13,10 @@ use bramble_model::{SecretHash, Timestamp};
 use bramble_wire::device_api::{Board, Capabilities, Capability, Me, Os, Pico, Signing};
 use bramble_wire::{AccountId, DeviceId};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Set, UpdateMany};
+use sea_orm::{
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set, UpdateMany,
+};
+use std::collections::HashMap;
 
 /// A linked device.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,6 +157,24 @@ impl Tx {
     pub async fn device(&self, account: AccountId, id: DeviceId) -> Result<Option<Device>> {
         let row = Entity::find_by_id(id.0).filter(Column::AccountId.eq(account.0)).one(&self.inner).await?;
         Ok(row.map(device))
+    }
+
+    /// The names of those of the given devices that this account has.
+    pub async fn device_names(
+        &self,
+        account: AccountId,
+        ids: &[DeviceId],
+    ) -> Result<HashMap<DeviceId, String>> {
+        let rows = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .column(Column::Name)
+            .filter(Column::AccountId.eq(account.0))
+            .filter(Column::Id.is_in(ids.iter().map(|id| id.0)))
+            .into_tuple::<(uuid::Uuid, String)>()
+            .all(&self.inner)
+            .await?;
+        Ok(rows.into_iter().map(|(id, name)| (id.into(), name)).collect())
     }
 
     /// The devices of this account with this serial number, by name.

@@ -10,9 +10,12 @@
 //! rows are checked, or a transaction that locks the parent row first. Each noun's races are tested on both engines.
 
 pub mod accounts;
+pub mod artefacts;
 pub mod audit;
 pub mod auth_keys;
 mod connect;
+pub mod deployment_keys;
+pub mod deployments;
 pub mod device_search;
 mod device_tags;
 pub mod devices;
@@ -25,6 +28,7 @@ pub mod mails;
 pub mod memberships;
 mod migration;
 pub mod organisations;
+pub mod rollouts;
 pub mod sessions;
 pub mod settings;
 #[cfg(feature = "testing")]

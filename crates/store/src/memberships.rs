@@ -5,7 +5,7 @@ use crate::entity::{account, membership, two_factor, user};
 use crate::value::{from_micros, to_micros};
 use crate::{Result, Store, Tx};
 use bramble_model::Timestamp;
-use bramble_model::account::{Role, Standing, two_factor_deadline};
+use bramble_model::account::{Billing, Role, Standing, two_factor_deadline};
 use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, UserId};
 use sea_orm::sea_query::{Expr, OnConflict};
@@ -321,6 +321,7 @@ impl From<account::Model> for Account {
             device_count: u64::try_from(row.device_count).unwrap_or_default(),
             two_factor_required_at: row.two_factor_required_at.map(from_micros),
             trial_ends_at: row.trial_ends_at.map(from_micros),
+            billing: row.billing.as_deref().and_then(Billing::parse),
             created_at: from_micros(row.created_at),
         }
     }

@@ -9,7 +9,8 @@ use bramble_model::audit::{Action, Source};
 use bramble_store::audit::{NewEvent, Party};
 use bramble_store::devices::Device;
 use bramble_store::{StoreError, Tx};
-use bramble_wire::{AccountId, AuthKeyId, DeviceId, InvitationId, UserId};
+use bramble_wire::{AccountId, ArtefactId, AuthKeyId, DeviceId, InvitationId, UserId};
+use uuid::Uuid;
 
 /// Who does something, and from where.
 #[derive(Debug, Clone)]
@@ -47,6 +48,22 @@ impl Actor {
         Self { source: Source::Operator, party }
     }
 
+    /// Whoever asked for something that goes on by itself, as it was noted then.
+    pub fn noted(source: Source, id: Option<Uuid>, name: &str) -> Self {
+        let kind = if source == Source::Api { "api_token" } else { "user" };
+        Self { source, party: Party { kind, id, name: name.to_owned() } }
+    }
+
+    /// From where.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// Its id, if it has one.
+    pub fn id(&self) -> Option<Uuid> {
+        self.party.id
+    }
+
     /// The name that things made by this actor remember.
     pub fn name(&self) -> &str {
         &self.party.name
@@ -81,6 +98,34 @@ pub fn organisation(id: AccountId, name: &str) -> Party {
 /// An auth key as the subject of a line.
 pub fn auth_key(id: AuthKeyId, description: &str) -> Party {
     Party { kind: "auth_key", id: Some(id.0), name: description.to_owned() }
+}
+
+/// An artefact as the subject of a line.
+pub fn artefact(id: ArtefactId, name: &str) -> Party {
+    Party { kind: "artefact", id: Some(id.0), name: name.to_owned() }
+}
+
+/// Writes a line for each of many subjects.
+pub async fn record_all(
+    app: &App,
+    tx: &Tx,
+    account: AccountId,
+    actor: &Actor,
+    action: Action,
+    lines: impl IntoIterator<Item = (Party, String)>,
+) -> Result<(), StoreError> {
+    let at = app.clock.now();
+    let event = |(subject, details)| NewEvent {
+        id: app.random.id(),
+        account,
+        at,
+        source: actor.source,
+        action,
+        details,
+        subject,
+        actor: actor.party.clone(),
+    };
+    tx.record_audits(lines.into_iter().map(event).collect()).await
 }
 
 /// Writes a line. `details` are facts for people: never a secret, never an address.

@@ -5,18 +5,14 @@ use crate::app::Ctx;
 use crate::auth::Device;
 use crate::auth::device::DeviceBody;
 use crate::error::ApiFailure;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use bramble_wire::device_api::{Me, OwnerAccount, WhoAmI};
-use serde::de::IgnoredAny;
 
 pub(super) fn routes() -> Router<Ctx> {
-    Router::new()
-        .route("/me", get(who_am_i).post(describe).delete(sign_out))
-        .route("/deployments/pending", get(pending))
-        .route("/deployments/{id}/{report}", post(unknown_deployment))
+    Router::new().route("/me", get(who_am_i).post(describe).delete(sign_out))
 }
 
 async fn describe(
@@ -39,13 +35,4 @@ async fn who_am_i(State(app): State<Ctx>, device: Device) -> Result<Json<WhoAmI>
 async fn sign_out(State(app): State<Ctx>, device: Device) -> Result<StatusCode, ApiFailure> {
     super::sign_out_itself(&app, &device).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Nothing waits: this version makes no deployments.
-async fn pending(_: Device) -> StatusCode {
-    StatusCode::NO_CONTENT
-}
-
-async fn unknown_deployment(Path(_): Path<(String, String)>, _: DeviceBody<IgnoredAny>) -> ApiFailure {
-    ApiFailure::not_found()
 }

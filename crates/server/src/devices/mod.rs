@@ -11,6 +11,7 @@ use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::audit::{self, Actor};
 use crate::auth::{Device as Caller, SignedIn};
+use crate::deployments::{self, Leaving};
 use crate::error::ApiFailure;
 use crate::live::Change;
 use crate::sessions;
@@ -223,6 +224,7 @@ pub async fn delete(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), Device
         return Err(DeviceError::NotFound);
     }
     let ended = sessions::end_in(&tx, id, WHY, app.clock.now()).await?;
+    let undone = deployments::leave_in(app, &tx, id, Leaving::Deleted, &Actor::person(by)).await?;
     if !tx.delete_device(device.account, id).await? {
         return Err(DeviceError::NotFound);
     }
@@ -232,6 +234,7 @@ pub async fn delete(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), Device
         .await?;
     tx.commit().await?;
     sessions::tell_ended(app, &ended, WHY);
+    deployments::tell_ended(app, &undone);
     sessions::end_trials(app, id);
     app.link.disconnect(id, Some(Command::SignOut {}));
     app.live.tell(Change { account: device.account, device: None });

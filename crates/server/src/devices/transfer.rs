@@ -6,10 +6,12 @@ use crate::accounts;
 use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::SignedIn;
+use crate::deployments::{self, Leaving};
 use crate::live::Change;
 use crate::sessions;
 use bramble_model::account::Deed;
 use bramble_model::audit::Action;
+use bramble_store::deployments::Deployment;
 use bramble_store::devices::Device;
 use bramble_store::sessions::Session;
 use bramble_store::{StoreError, Tx};
@@ -18,6 +20,12 @@ use bramble_wire::{AccountId, DeviceId};
 
 /// What somebody reads whose session ends with it.
 const WHY: &str = "The device was transferred to another account.";
+
+/// What ended with a transfer.
+struct Ended {
+    sessions: Vec<Session>,
+    deployments: Vec<Deployment>,
+}
 
 /// Gives a device to another account in which the caller is an administrator, too.
 pub async fn transfer(app: &App, by: &SignedIn, id: DeviceId, to: AccountId) -> Result<(), DeviceError> {
@@ -72,7 +80,7 @@ async fn move_one(
     by: &SignedIn,
     device: &Device,
     to: AccountId,
-) -> Result<Vec<Session>, DeviceError> {
+) -> Result<Ended, DeviceError> {
     if let Some(same) = tx.devices_with_serial(to, &device.serial_number).await?.first() {
         let why = format!(
             "That account has a device with the serial number {} already: {}. Delete or transfer that one first.",
@@ -88,14 +96,16 @@ async fn move_one(
     }
     // A code or key that linked it belongs to the account that it leaves.
     tx.forget_link_requests_of(device.id).await?;
-    let ended = sessions::end_in(tx, device.id, WHY, app.clock.now()).await?;
+    let sessions = sessions::end_in(tx, device.id, WHY, app.clock.now()).await?;
+    let actor = Actor::person(by);
+    let deployments = deployments::leave_in(app, tx, device.id, Leaving::Transferred, &actor).await?;
     let words = |kind: AccountKind, name: &str| match kind {
         AccountKind::Personal => format!("the personal account of {name}"),
         AccountKind::Organisation => name.to_owned(),
     };
     let details = format!("From {} to {}", words(old.kind, &old.name), words(new.kind, &new.name));
     record(app, tx, by, device, [device.account, to], &details).await?;
-    Ok(ended)
+    Ok(Ended { sessions, deployments })
 }
 
 async fn record(
@@ -114,8 +124,9 @@ async fn record(
     Ok(())
 }
 
-fn tell(app: &App, device: &Device, to: AccountId, ended: &[Session]) {
-    sessions::tell_ended(app, ended, WHY);
+fn tell(app: &App, device: &Device, to: AccountId, ended: &Ended) {
+    sessions::tell_ended(app, &ended.sessions, WHY);
+    deployments::tell_ended(app, &ended.deployments);
     app.link.moved(device.id, to);
     app.live.tell(Change { account: device.account, device: None });
     app.live.tell(Change { account: to, device: None });

@@ -49,6 +49,11 @@ pub fn all() -> Vec<Job> {
             every: Duration::from_mins(1),
             run: |app| Box::pin(async move { crate::linking::sweep(&app).await }),
         },
+        Job {
+            name: "rollouts",
+            every: Duration::from_mins(1),
+            run: |app| Box::pin(async move { crate::deployments::rollouts::resume(&app).await }),
+        },
     ]
 }
 

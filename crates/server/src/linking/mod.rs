@@ -16,6 +16,7 @@ pub use memory::Linking;
 
 use crate::app::{App, Ctx};
 use crate::audit::{self, Actor};
+use crate::deployments;
 use crate::error::ApiFailure;
 use crate::live::Change;
 use crate::mail;
@@ -24,6 +25,7 @@ use axum::http::StatusCode;
 use bramble_model::audit::Action;
 use bramble_model::tags::Tags;
 use bramble_model::{Secret, SecretHash, Timestamp, text};
+use bramble_store::deployments::Deployment;
 use bramble_store::devices::{Device, NewDevice};
 use bramble_store::sessions::Session;
 use bramble_store::{StoreError, Tx};
@@ -154,6 +156,7 @@ pub(crate) struct Done {
     account: AccountId,
     relinked: bool,
     ended: Vec<Session>,
+    interrupted: Vec<Deployment>,
 }
 
 /// Adds a device to an account, whose lock the transaction holds.
@@ -184,7 +187,7 @@ async fn add_device(
     let subject = audit::device_named(device, &name);
     let details = format!("Serial number {}", claim.serial_number);
     audit::record(app, tx, account, actor, Action::DeviceLinked, subject, details).await?;
-    Ok(Done { device, name, account, relinked: false, ended: Vec::new() })
+    Ok(Done { device, name, account, relinked: false, ended: Vec::new(), interrupted: Vec::new() })
 }
 
 /// "kiosk (2)", or the next number that is free.
@@ -219,6 +222,7 @@ async fn relink(
         tx.set_device_tags(existing.account, existing.id, tags).await?;
     }
     let ended = crate::sessions::end_in(tx, existing.id, "The device was linked again.", now).await?;
+    let interrupted = deployments::interrupt_in(app, tx, existing.id, actor).await?;
     let details = format!("Serial number {}", existing.serial_number);
     let subject = audit::device(existing);
     audit::record(app, tx, existing.account, actor, Action::DeviceRelinked, subject, details).await?;
@@ -228,6 +232,7 @@ async fn relink(
         account: existing.account,
         relinked: true,
         ended,
+        interrupted,
     })
 }
 
@@ -258,6 +263,7 @@ fn tell(app: &App, done: &Done) {
     app.outbox.wake();
     if done.relinked {
         crate::sessions::tell_ended(app, &done.ended, "The device was linked again.");
+        deployments::tell_ended(app, &done.interrupted);
         app.link.disconnect(done.device, Some(bramble_wire::events::Command::SignOut {}));
         app.live.tell(Change { account: done.account, device: Some(done.device) });
         tracing::info!(device.id = %done.device, "device linked again");

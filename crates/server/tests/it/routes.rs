@@ -56,6 +56,7 @@ struct World {
     session: String,
     key: String,
     code: String,
+    deployment: String,
 }
 
 /// The pages of an organisation: who, and a form.
@@ -77,6 +78,20 @@ fn of_organisation(method: &str, pattern: &str) -> Option<(Who, &'static str)> {
     })
 }
 
+/// Remote updates: who, whose id, and a body.
+fn of_updates<'a>(method: &str, pattern: &str, it: &'a World) -> Option<(Who, &'a str, String)> {
+    Some(match (method, pattern) {
+        (
+            "POST",
+            "/deployments/{id}/start"
+            | "/deployments/{id}/progress"
+            | "/deployments/{id}/complete"
+            | "/deployments/{id}/fail",
+        ) => (Who::OwnDevice, &it.deployment, "{}".to_owned()),
+        _ => return None,
+    })
+}
+
 #[expect(clippy::unnested_or_patterns, reason = "a row for each kind of page reads better")]
 fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
     use Who::{Account, Device, Everybody, OwnDevice, Owner, Person};
@@ -85,7 +100,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
     let sdp = json!({ "sdp": "x" }).to_string();
     let candidate = json!({ "candidate": { "candidate": "" } }).to_string();
     let (who, id, body): (_, &str, String) = match (method, pattern) {
-        ("GET", "/up" | "/ready" | "/")
+        ("GET", "/up" | "/ready" | "/" | "/.well-known/bramble")
         | ("GET" | "POST", "/sign-in" | "/sign-up" | "/forgotten-password")
         | ("GET", "/sign-up/check-your-mail" | "/forgotten-password/check-your-mail")
         | ("GET" | "POST", "/sign-in/second-step")
@@ -134,18 +149,16 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         ("GET", "/events" | "/me" | "/deployments/pending" | "/client/ice-servers")
         | ("POST" | "DELETE", "/me")
         | ("POST", "/client/sessions/sync") => (Device, "", "{}".to_owned()),
-        // There are none yet, for nobody.
-        ("POST", "/deployments/{id}/{report}") => (OwnDevice, "none", "{}".to_owned()),
         ("GET", "/client/sessions/{id}/offer") => (OwnDevice, session, String::new()),
         ("POST", "/client/sessions/{id}/answer") => (OwnDevice, session, sdp),
         ("POST", "/client/sessions/{id}/candidates") => (OwnDevice, session, candidate),
         ("POST", "/client/sessions/{id}/state") => {
             (OwnDevice, session, json!({ "state": "connected" }).to_string())
         }
-        _ => {
-            let (who, body) = of_organisation(method, pattern)?;
-            (who, "", body.to_owned())
-        }
+        _ => match of_organisation(method, pattern) {
+            Some((who, body)) => (who, "", body.to_owned()),
+            None => of_updates(method, pattern, it)?,
+        },
     };
     // What an administrator decides wants a proof; a name is no danger.
     let decides = method == "POST"
@@ -173,8 +186,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         .replace("{organisation}", &it.organisation)
         .replace("{user}", &it.member)
         .replace("{invitation}", &it.invitation)
-        .replace("{session}", session)
-        .replace("{report}", "start");
+        .replace("{session}", session);
     for name in ["{id}", "{code}", "{token}"] {
         path = path.replace(name, id);
     }
@@ -246,6 +258,7 @@ async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
         session: opened.text("id"),
         key: key.id.to_string(),
         code,
+        deployment: desk.deployment(ann, ann.account, device.id).await.to_string(),
     };
     (world, device)
 }
@@ -367,9 +380,7 @@ async fn all_serve_their_owner(desk: &Desk, ann: &Person, device: &Device, it: &
         let (status, _) = send(desk, method, &rule, with).await;
         let refused = [401, 403, 405].contains(&status.as_u16()) || status.is_server_error();
         assert!(!refused, "{method} {pattern}: {status}");
-        // There are no deployments yet.
-        let exists = status != StatusCode::NOT_FOUND || pattern.starts_with("/deployments");
-        assert!(exists, "{method} {pattern} to its owner");
+        assert_ne!(status, StatusCode::NOT_FOUND, "{method} {pattern} to its owner");
     }
     // An hour later dangerous things ask for a proof first, and nothing else does.
     desk.clock.advance(Duration::minutes(61));

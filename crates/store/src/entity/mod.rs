@@ -2,8 +2,12 @@
 //! structs with typed ids and times.
 
 pub(crate) mod account;
+pub(crate) mod artefact;
 pub(crate) mod audit_event;
 pub(crate) mod auth_key;
+pub(crate) mod deployment;
+pub(crate) mod deployment_key;
+pub(crate) mod deployment_output;
 pub(crate) mod device;
 pub(crate) mod device_tag;
 pub(crate) mod invitation;
@@ -14,6 +18,8 @@ pub(crate) mod mail_link;
 pub(crate) mod membership;
 pub(crate) mod pending_sign_in;
 pub(crate) mod recovery_code;
+pub(crate) mod rollout;
+pub(crate) mod rollout_device;
 pub(crate) mod session;
 pub(crate) mod setting;
 pub(crate) mod two_factor;

@@ -7,6 +7,7 @@ mod m0001_start;
 mod m0002_two_factor;
 mod m0003_organisations;
 mod m0005_search;
+mod m0007_deployments;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_two_factor::Migration),
             Box::new(m0003_organisations::Migration),
             Box::new(m0005_search::Migration),
+            Box::new(m0007_deployments::Migration),
         ]
     }
 }

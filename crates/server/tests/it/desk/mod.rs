@@ -10,18 +10,20 @@ use bramble_model::auth_key::TtlDays;
 use bramble_model::{ManualClock, OsRandom};
 use bramble_server::app::{App, Ctx};
 use bramble_server::auth::password::Password;
+use bramble_server::auth::signed_in;
 use bramble_server::config::Config;
+use bramble_server::deployments::Manager;
 use bramble_server::front_door::ClientAddress;
 use bramble_server::linking::keys;
-use bramble_server::{accounts, mail, organisations, routes};
+use bramble_server::{accounts, artefacts, deployments, mail, organisations, routes};
 use bramble_store::testing::{Engine, TestDatabase};
 use bramble_wire::events::ServerEvent;
-use bramble_wire::{AccountId, DeviceId, UserId};
+use bramble_wire::{AccountId, ArtefactId, DeploymentId, DeviceId, UserId};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use time::macros::datetime;
 use tower::ServiceExt;
@@ -109,6 +111,31 @@ impl Desk {
             texts.push(mail::show(&self.app, one.id).await.expect("reads").expect("a mail").text);
         }
         texts
+    }
+
+    /// A person who manages the updates of an account.
+    pub async fn manager(&self, person: &Person, account: AccountId) -> Manager {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, person.cookie.parse().expect("a cookie"));
+        let who = signed_in::look_up(&self.app, &headers).await.expect("reads").expect("signed in");
+        Manager::person(&self.app, &who, account).await.expect("an administrator")
+    }
+
+    /// A new artefact.
+    pub async fn artefact(&self, by: &Manager, name: &str) -> ArtefactId {
+        let uri = format!("https://files.example/{}.tar.zst", name.replace(' ', "-"));
+        artefacts::add(&self.app, by, name, &uri, &"ab".repeat(32)).await.expect("an artefact").id
+    }
+
+    /// A pending deployment of a new artefact.
+    pub async fn deployment(&self, person: &Person, account: AccountId, device: DeviceId) -> DeploymentId {
+        let by = self.manager(person, account).await;
+        let name = format!("artefact {}", bramble_model::Clock::unix(&*self.clock));
+        let artefact = match artefacts::list(&self.app, &by, &name, 0, 1).await.expect("reads").0.first() {
+            Some(artefact) => artefact.id,
+            None => self.artefact(&by, &name).await,
+        };
+        deployments::create(&self.app, &by, device, artefact).await.expect("a deployment").id
     }
 
     /// The cookie of one more browser.
@@ -306,13 +333,14 @@ impl Person {
 
 /// A stream of events as a naive parser sees it.
 pub struct Events {
-    body: Body,
+    /// Never locked: it makes the stream `Sync`, for tests that race.
+    body: Mutex<Body>,
     unread: String,
 }
 
 impl Events {
     fn of(response: Response) -> Self {
-        Self { body: response.into_body(), unread: String::new() }
+        Self { body: Mutex::new(response.into_body()), unread: String::new() }
     }
 
     /// The next event's name and data; `None` when the stream ended.
@@ -331,7 +359,8 @@ impl Events {
                 }
                 continue;
             }
-            let frame = self.body.frame().await?.expect("a frame");
+            let body = self.body.get_mut().expect("nobody locks it");
+            let frame = body.frame().await?.expect("a frame");
             self.unread.push_str(std::str::from_utf8(&frame.into_data().expect("data")).expect("text"));
         }
     }

@@ -1,0 +1,36 @@
+//! Whoever manages the updates of an account.
+
+use super::DeploymentError;
+use crate::accounts;
+use crate::app::App;
+use crate::audit::Actor;
+use crate::auth::SignedIn;
+use bramble_model::account::Deed;
+use bramble_wire::AccountId;
+
+/// Somebody who proved that they manage the updates of an account: no operation on artefacts and
+/// deployments begins without one.
+#[derive(Debug, Clone)]
+pub struct Manager {
+    account: AccountId,
+    actor: Actor,
+}
+
+impl Manager {
+    /// A person, if their standing in the account is enough. To others the account has nothing.
+    pub async fn person(app: &App, by: &SignedIn, account: AccountId) -> Result<Self, DeploymentError> {
+        let standing = accounts::standing(app, by.user, account).await?;
+        standing.filter(|s| s.may(Deed::ManageUpdates)).ok_or(DeploymentError::NotFound)?;
+        Ok(Self { account, actor: Actor::person(by) })
+    }
+
+    /// Of which account.
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// As the audit log names them.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+}
