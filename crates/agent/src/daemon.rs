@@ -7,6 +7,7 @@ use crate::{
         link,
         sessions::{Sessions, Starter},
         sign_in::DeviceIdentity,
+        updates,
     },
     local_api::server::LocalSocket,
     platform::{Platform, SerialError},
@@ -120,6 +121,7 @@ pub async fn run(
     let asked = Arc::new(Notify::new());
     let mut tasks = JoinSet::new();
     tasks.spawn(link::run(Arc::clone(&shared)));
+    tasks.spawn(updates::run(Arc::clone(&shared)));
     tasks.spawn(key_file::run(Arc::clone(&shared), watch, identity));
     tasks.spawn(crate::idle::run(shared.sessions.clone()));
     tasks.spawn(socket.serve(Arc::clone(&shared), Arc::clone(&asked)));
@@ -242,7 +244,7 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
     run(options, move || say_ready(background), stop).await.map_err(|error| error.to_string())
 }
 
-fn log_to_stderr(verbose: bool) {
+pub(crate) fn log_to_stderr(verbose: bool) {
     let level = if verbose { tracing::Level::DEBUG } else { tracing::Level::INFO };
     // Only our own words in detail: a library's debug log could quote a header.
     let filter = tracing_subscriber::filter::Targets::new()
@@ -290,7 +292,7 @@ fn say_ready(background: bool) {
 }
 
 /// `sd_notify(3)` in the one form that is needed.
-fn notify_systemd() {
+pub(crate) fn notify_systemd() {
     let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let send = || -> io::Result<()> {
         let socket = std::os::unix::net::UnixDatagram::unbound()?;

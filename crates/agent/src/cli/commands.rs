@@ -28,6 +28,9 @@ fn lines(status: &Status) -> Vec<String> {
         format!("Screen sharing: {}", feature(status.vnc, status.vnc_sessions)),
         format!("Remote shell: {}", feature(status.shell, status.shell_sessions)),
     ];
+    if status.ota != crate::local_api::Feature::Unavailable {
+        lines.push(format!("Remote updates: {}", status.ota.as_str()));
+    }
     if let Some(problem) = &status.problem {
         lines.push(format!("Problem: {problem}"));
     }
@@ -57,7 +60,7 @@ pub(super) fn done(reply: Reply) -> Result<Option<String>, Failure> {
     match reply {
         Reply::Done { note } => Ok(note),
         Reply::Failed { why } => Err(Failure::new(why)),
-        Reply::Visit { .. } | Reply::Status(_) => Err(confused()),
+        Reply::Visit { .. } | Reply::Trust { .. } | Reply::Status(_) => Err(confused()),
     }
 }
 
@@ -79,6 +82,7 @@ mod tests {
             vnc_sessions: 0,
             shell: Feature::Allowed,
             shell_sessions: 2,
+            ota: Feature::Unavailable,
             server: None,
             device_id: None,
             serial_number: "10000000abcdef01".into(),
@@ -93,13 +97,14 @@ mod tests {
         status.vnc = Feature::Unavailable;
         status.shell = Feature::Disallowed;
         status.shell_sessions = 0;
+        status.ota = Feature::Disallowed;
         status.signed_in = false;
         status.subscribed = false;
         status.problem = Some("No.".into());
         assert_eq!(
             lines(&status).join("\n"),
             "Signed in: no\nSubscribed to events: no\nScreen sharing: unavailable\n\
-             Remote shell: disallowed (0 sessions active)\nProblem: No."
+             Remote shell: disallowed (0 sessions active)\nRemote updates: disallowed\nProblem: No."
         );
     }
 }

@@ -6,6 +6,7 @@
 mod checks;
 mod commands;
 mod doctor;
+mod ota;
 mod service;
 mod sign_in;
 mod spinner;
@@ -53,7 +54,7 @@ enum Command {
     Shell(Switch),
     /// Allow or forbid screen sharing (not in this build)
     Vnc(Switch),
-    /// Allow or forbid remote updates (not in this build)
+    /// Allow or forbid remote updates; asks for an administrator's password
     Ota(Switch),
     /// Allow or forbid file transfer (not in this build)
     Files(Switch),
@@ -146,7 +147,7 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Status(format) => commands::status(&place()?, format.json),
         Command::Shell(switch) => commands::shell(&place()?, switch.state == OnOff::On),
         Command::Vnc(_) => Err(Failure::new("Screen sharing is not in this build of rpi-connect")),
-        Command::Ota(_) => Err(Failure::new("Remote updates are not in this build of rpi-connect")),
+        Command::Ota(switch) => ota::run(&place()?, switch.state == OnOff::On),
         Command::Files(_) => Err(Failure::new("File transfer is not in this build of rpi-connect")),
         Command::Doctor(format) => doctor::run(&place()?, format.json),
         Command::Version => {

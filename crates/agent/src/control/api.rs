@@ -6,7 +6,8 @@ use crate::{
     state::SecretText,
 };
 use bramble_wire::{
-    SessionId,
+    DeploymentId, SessionId,
+    deployments::{Completed, DeploymentKeys, Failed, PendingDeployments, Progress, Started},
     device_api::{
         ApiError, AuthKeyExchange, CodeAnswer, CodeRequest, IceServers, Linked, Me, SessionIds, TokenRequest,
         WhoAmI, error,
@@ -18,6 +19,9 @@ use http::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
+/// An empty JSON object, where the protocol wants one.
+#[derive(Serialize)]
+struct Nothing {}
 /// Longest sentence of a server that is shown, in characters.
 const MOST_WORDS: usize = 300;
 
@@ -227,6 +231,37 @@ impl DeviceApi {
     /// Fetches what the browser offers.
     pub async fn offer(&self, id: SessionId) -> Result<Offer, CallError> {
         read(self.send(Method::GET, &format!("/client/sessions/{id}/offer"), None::<&()>).await?)
+    }
+
+    /// Asks which updates wait.
+    pub async fn pending(&self) -> Result<Option<PendingDeployments>, CallError> {
+        let response = self.send(Method::GET, "/deployments/pending", None::<&()>).await?;
+        if response.status == StatusCode::NO_CONTENT { Ok(None) } else { read(response).map(Some) }
+    }
+
+    /// Starts one, or hears again what was ordered.
+    pub async fn start(&self, id: DeploymentId) -> Result<Started, CallError> {
+        read(self.send(Method::POST, &format!("/deployments/{id}/start"), Some(&Nothing {})).await?)
+    }
+
+    /// Says how far it is.
+    pub async fn progress(&self, id: DeploymentId, report: &Progress) -> Result<(), CallError> {
+        done(self.send(Method::POST, &format!("/deployments/{id}/progress"), Some(report)).await?)
+    }
+
+    /// Says that it succeeded.
+    pub async fn completed(&self, id: DeploymentId, report: &Completed) -> Result<(), CallError> {
+        done(self.send(Method::POST, &format!("/deployments/{id}/complete"), Some(report)).await?)
+    }
+
+    /// Says that it did not.
+    pub async fn failed(&self, id: DeploymentId, report: &Failed) -> Result<(), CallError> {
+        done(self.send(Method::POST, &format!("/deployments/{id}/fail"), Some(report)).await?)
+    }
+
+    /// The keys that sign updates. They are public; the token stays at home.
+    pub async fn deployment_keys(&self) -> Result<DeploymentKeys, CallError> {
+        call(&self.client, None, Method::GET, "/.well-known/bramble", None::<&()>).await
     }
 
     /// Answers it.

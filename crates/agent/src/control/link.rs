@@ -194,7 +194,8 @@ fn obey(shared: &Arc<Shared>, credential: &Arc<Credential>, command: Command) ->
         Command::EndSession { id } => shared.sessions.end(id, "The session was ended."),
         Command::SignOut {} => return Some(ORDERED),
         Command::Deploy { id } => {
-            tracing::info!(deployment.id = %id, "remote updates are not in this build; the deployment waits");
+            tracing::info!(deployment.id = %id, "the server ordered an update");
+            shared.deploy.notify_one();
         }
     }
     None

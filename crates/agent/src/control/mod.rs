@@ -1,7 +1,8 @@
 //! The link to the server: signing in, the event stream, the reports, and the sessions that the server
 //! announces.
 //!
-//! Three tasks share one [`Shared`]: [`link::run`] keeps the stream while there is a sign-in,
+//! Four tasks share one [`Shared`]: [`link::run`] keeps the stream while there is a sign-in,
+//! [`updates::run`] passes ordered updates on to the updater,
 //! [`key_file::run`] exchanges a key that appears in the state folder, and `local_api` answers people.
 //! The sign-in itself lives in a watch channel: whoever changes it (a person, the key file, the server's
 //! refusal) thereby tells the others.
@@ -15,5 +16,6 @@ pub mod link;
 pub mod sessions;
 pub mod shared;
 pub mod sign_in;
+pub mod updates;
 
 pub use shared::{LinkState, Shared, Timing};

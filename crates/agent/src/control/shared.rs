@@ -7,6 +7,10 @@ use crate::{
     local_api::{Feature, Status},
     platform::Platform,
     state::{FolderError, Settings, StateFolder, StoredToken},
+    update::{
+        self,
+        trust::{Trust, TrustedKey},
+    },
 };
 use bramble_model::SharedRandom;
 use bramble_wire::device_api::{Capabilities, Capability, Me};
@@ -81,6 +85,8 @@ pub struct Shared {
     pub link: watch::Sender<LinkState>,
     /// Something that `POST /me` carries may have changed.
     pub changed: Notify,
+    /// An update may wait.
+    pub deploy: Notify,
     /// One sign-in at a time.
     pub signing_in: tokio::sync::Mutex<()>,
     settings: Mutex<Settings>,
@@ -107,6 +113,7 @@ impl Shared {
             credential: watch::Sender::new(None),
             link: watch::Sender::new(LinkState::SignedOut),
             changed: Notify::new(),
+            deploy: Notify::new(),
             signing_in: tokio::sync::Mutex::new(()),
             settings: Mutex::new(settings),
             problem: Mutex::new(None),
@@ -172,6 +179,45 @@ impl Shared {
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
+    /// Remote updates: whether the updater is installed, and whether root's trust file names this server,
+    /// this device and this user.
+    pub fn ota(&self) -> Capability {
+        let root = self.platform.root();
+        if !root.join(update::UPDATER).exists() {
+            return Capability::Unavailable;
+        }
+        let credential = self.credential.borrow().clone();
+        let named = credential.zip(Trust::peek(root)).is_some_and(|(credential, trust)| {
+            trust.server == credential.stored.server
+                && trust.device_id == credential.stored.device_id
+                && trust.uid == rustix::process::geteuid().as_raw()
+        });
+        if named { Capability::Enabled } else { Capability::Available }
+    }
+
+    /// The text of a trust file for this sign-in, with the server's newest key.
+    pub async fn trust_text(&self) -> Result<String, String> {
+        let credential = self.credential.borrow().clone();
+        let credential = credential.ok_or("this device is not signed in; run rpi-connect signin first")?;
+        let keys = credential.api.deployment_keys().await.map_err(|error| error.to_string())?;
+        let newest = keys.deployment_keys.last();
+        let newest = newest.ok_or("the server has no key that signs updates")?;
+        let trust = Trust {
+            server: credential.stored.server.clone(),
+            device_id: credential.stored.device_id,
+            uid: rustix::process::geteuid().as_raw(),
+            ca: credential.stored.ca.clone(),
+            keys: vec![TrustedKey { id: newest.id.clone(), key: newest.key.clone() }],
+        };
+        toml::to_string(&trust).map_err(|error| error.to_string())
+    }
+
+    /// Remote updates were allowed or forbidden.
+    pub fn ota_changed(&self) {
+        self.changed.notify_one();
+        self.deploy.notify_one();
+    }
+
     /// What `POST /me` says now.
     pub fn describe(&self) -> Me {
         let shell = if self.settings().shell { Capability::Enabled } else { Capability::Available };
@@ -179,7 +225,7 @@ impl Shared {
             capabilities: Capabilities {
                 vnc: Some(Capability::Unavailable),
                 shell: Some(shell),
-                ota: Some(Capability::Unavailable),
+                ota: Some(self.ota()),
                 files: Some(Capability::Unavailable),
             },
             client_version: Some(VERSION.to_owned()),
@@ -208,6 +254,11 @@ impl Shared {
             vnc_sessions: self.sessions.count(SessionKind::Vnc),
             shell: if self.settings().shell { Feature::Allowed } else { Feature::Disallowed },
             shell_sessions: self.sessions.count(SessionKind::Shell),
+            ota: match self.ota() {
+                Capability::Enabled => Feature::Allowed,
+                Capability::Available => Feature::Disallowed,
+                Capability::Unavailable => Feature::Unavailable,
+            },
             server: credential.as_ref().map(|c| c.stored.server.clone()),
             device_id: credential.as_ref().map(|c| c.stored.device_id),
             serial_number: self.serial_number.clone(),

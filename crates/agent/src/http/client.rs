@@ -25,7 +25,7 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// For one address of a host; the next one is tried after it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -325,14 +325,7 @@ impl Client {
             match &self.tls {
                 None => self.handshake(Box::new(stream)).await,
                 Some(config) => {
-                    let name = ServerName::try_from(host.clone()).map_err(|error| HttpError::Handshake {
-                        host: host.clone(),
-                        why: error.to_string(),
-                    })?;
-                    // Boxed, because the handshake's state is large and the connection lives for months.
-                    let stream = Box::pin(TlsConnector::from(Arc::clone(config)).connect(name, stream))
-                        .await
-                        .map_err(|error| tls_failed(host, &error))?;
+                    let stream = secure(stream, &host, Arc::clone(config)).await?;
                     self.handshake(Box::new(stream)).await
                 }
             }
@@ -376,7 +369,25 @@ async fn sweep(idle: std::sync::Weak<Mutex<Vec<(Sender, Instant)>>>) {
     }
 }
 
-async fn dial(host: &str, port: u16) -> Result<TcpStream, HttpError> {
+/// TLS on a stream, to the host of this name.
+pub(crate) async fn secure<S>(
+    stream: S,
+    host: &str,
+    config: Arc<ClientConfig>,
+) -> Result<TlsStream<S>, HttpError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|error| HttpError::Handshake { host: host.to_owned(), why: error.to_string() })?;
+    // Boxed, because the handshake's state is large and the connection lives for months.
+    Box::pin(TlsConnector::from(config).connect(name, stream))
+        .await
+        .map_err(|error| tls_failed(host.to_owned(), &error))
+}
+
+/// A connection to the first address of a host that answers.
+pub(crate) async fn dial(host: &str, port: u16) -> Result<TcpStream, HttpError> {
     let resolve = |source| HttpError::Resolve { host: host.to_owned(), source };
     let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(resolve)?.collect();
     let mut last = io::Error::from(io::ErrorKind::NotFound);

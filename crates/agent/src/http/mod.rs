@@ -6,7 +6,7 @@
 //! every request needs belongs here.
 
 pub mod backoff;
-mod client;
+pub(crate) mod client;
 pub mod network;
 mod sign;
 pub mod sse;

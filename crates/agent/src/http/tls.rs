@@ -82,12 +82,20 @@ impl TimeProvider for CertificateTime {
 /// The configuration for one server. Make it once and share it: the authorities are the largest thing
 /// that an idle agent holds.
 pub fn client_config(ca: Option<&str>, time: &CertificateTime) -> Result<Arc<ClientConfig>, TlsError> {
+    client_config_at(ca, Arc::new(time.clone()))
+}
+
+/// The same with another idea of the time.
+pub(crate) fn client_config_at(
+    ca: Option<&str>,
+    time: Arc<dyn TimeProvider>,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let roots = match ca {
         Some(pem) => authorities(pem.as_bytes()).ok_or(TlsError::NoAuthority)?,
         None => system_authorities().ok_or(TlsError::NoBundle)?,
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_details(provider, Arc::new(time.clone()))
+    let config = ClientConfig::builder_with_details(provider, time)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();

@@ -40,11 +40,15 @@ pub enum Request {
         /// Allow.
         on: bool,
     },
+    /// What to trust for remote updates.
+    OtaTrust,
+    /// Remote updates were allowed or forbidden.
+    OtaChanged,
     /// End.
     Stop,
 }
 
-/// From the daemon. The last line is one of `done`, `failed` and `status`.
+/// From the daemon. The last line is one of `done`, `failed`, `trust` and `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Reply {
@@ -52,6 +56,11 @@ pub enum Reply {
     Visit {
         /// The page, with the code in it.
         url: String,
+    },
+    /// The answer to [`Request::OtaTrust`]: the trust file's text.
+    Trust {
+        /// TOML.
+        text: String,
     },
     /// It worked.
     Done {
@@ -106,6 +115,8 @@ pub struct Status {
     pub shell: Feature,
     /// Its sessions.
     pub shell_sessions: usize,
+    /// Remote updates.
+    pub ota: Feature,
     /// The server, when signed in.
     pub server: Option<ServerUrl>,
     /// The id there.

@@ -120,6 +120,14 @@ async fn converse(stream: UnixStream, shared: &Shared, stop: &Notify) {
 async fn answer(request: Request, writer: &mut OwnedWriteHalf, shared: &Shared, stop: &Notify) {
     let reply = match request {
         Request::Status => Reply::Status(Box::new(shared.status())),
+        Request::OtaTrust => match shared.trust_text().await {
+            Ok(text) => Reply::Trust { text },
+            Err(why) => Reply::Failed { why },
+        },
+        Request::OtaChanged => {
+            shared.ota_changed();
+            Reply::Done { note: None }
+        }
         Request::Shell { on } => match shared.allow_shell(on) {
             Ok(()) => Reply::Done { note: None },
             Err(error) => Reply::Failed { why: error.to_string() },

@@ -1,6 +1,6 @@
 //! The state folder and the files in it.
 
-use super::{SecretText, Settings, StoredToken};
+use super::{Deployments, SecretText, Settings, StoredToken};
 use rustix::fs::OFlags;
 use std::{
     ffi::OsStr,
@@ -23,6 +23,7 @@ pub const VARIABLE: &str = "RPI_CONNECT_STATE_DIR";
 const AUTH_KEY: &str = "auth.key";
 const TOKEN: &str = "token";
 const SETTINGS: &str = "settings.toml";
+const DEPLOYMENTS: &str = "deployments.toml";
 const LOCK: &str = "daemon.lock";
 const LOG: &str = "daemon.log";
 const SERIAL: &str = "serial";
@@ -199,6 +200,18 @@ impl StateFolder {
     pub fn store_settings(&self, settings: &Settings) -> Result<(), FolderError> {
         let text = toml::to_string(settings).map_err(|error| self.damaged(SETTINGS, &error))?;
         self.write(SETTINGS, text.as_bytes())
+    }
+
+    /// What became of updates.
+    pub fn deployments(&self) -> Result<Deployments, FolderError> {
+        let Some(text) = self.read(DEPLOYMENTS)? else { return Ok(Deployments::default()) };
+        toml::from_str(&text).map_err(|error| self.damaged(DEPLOYMENTS, &error.message()))
+    }
+
+    /// Keeps it.
+    pub fn store_deployments(&self, deployments: &Deployments) -> Result<(), FolderError> {
+        let text = toml::to_string(deployments).map_err(|error| self.damaged(DEPLOYMENTS, &error))?;
+        self.write(DEPLOYMENTS, text.as_bytes())
     }
 
     /// The key that somebody put there. `Err` if there is a file and no key in it.

@@ -5,12 +5,14 @@
 //! What it is not: a cache. Nothing here is written by a running session. How to add to it: one file,
 //! one type, one pair of functions on [`StateFolder`].
 
+mod deployments;
 mod folder;
 mod secret_text;
 mod server_url;
 mod settings;
 mod token;
 
+pub use deployments::Deployments;
 pub(crate) use folder::NO_LINK;
 pub use folder::{FolderError, FolderLock, StateFolder, VARIABLE as FOLDER_VARIABLE};
 pub use secret_text::SecretText;

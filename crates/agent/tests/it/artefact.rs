@@ -15,7 +15,7 @@ const MEBIBYTE: usize = 1024 * 1024;
 const SCRIPT: &str = "#!/bin/sh\ncat message\nexit 2\n";
 
 /// A sparse image of 4 KiB blocks: raw bytes, a fill, a hole.
-fn sparse(raw: &[u8], filled: u32, hole: u32) -> Vec<u8> {
+pub(crate) fn sparse(raw: &[u8], filled: u32, hole: u32) -> Vec<u8> {
     const BLOCK: u32 = 4096;
     let raw_blocks = u32::try_from(raw.len()).expect("small") / BLOCK;
     let chunk = |kind: u16, blocks: u32, body: &[u8]| {
@@ -38,7 +38,7 @@ fn sparse(raw: &[u8], filled: u32, hole: u32) -> Vec<u8> {
 }
 
 /// Bytes that do not compress, the same each time.
-fn noise(length: usize) -> Vec<u8> {
+pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let words = (0..length.div_ceil(8)).flat_map(|_| {
         state ^= state << 13;
@@ -49,25 +49,25 @@ fn noise(length: usize) -> Vec<u8> {
     words.take(length).collect()
 }
 
-fn member(name: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn member(name: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = tar::header(name, body.len() as u64, 0o644).to_vec();
     bytes.extend(body);
     bytes.resize(bytes.len().next_multiple_of(512), 0);
     bytes
 }
 
-fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes: Vec<u8> = members.iter().flat_map(|(name, body)| member(name, body)).collect();
     bytes.extend([0; 1024]);
     bytes
 }
 
-fn compressed(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn compressed(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 3).expect("compresses")
 }
 
 /// A header with its kind or mode changed, and its sum put right.
-fn odd_header(name: &str, kind: u8, mode: u32) -> Vec<u8> {
+pub(crate) fn odd_header(name: &str, kind: u8, mode: u32) -> Vec<u8> {
     let mut block = tar::header(name, 0, mode);
     block[156] = kind;
     block[148..156].fill(b' ');

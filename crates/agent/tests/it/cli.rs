@@ -74,15 +74,18 @@ async fn wrong_usage_is_2_and_help_is_not() {
 #[tokio::test]
 async fn what_this_build_lacks_is_said() {
     let machine = Machine::new();
-    for (arguments, word) in [
-        (["vnc", "on"], "Screen sharing"),
-        (["ota", "off"], "Remote updates"),
-        (["files", "on"], "File transfer"),
-    ] {
+    for (arguments, word) in [(["vnc", "on"], "Screen sharing"), (["files", "on"], "File transfer")] {
         let said = run(&machine, &arguments).await;
         assert_eq!(said.code, Some(1));
         assert!(said.err.contains(word) && said.err.contains("not in this build"), "{}", said.err);
     }
+}
+
+#[tokio::test]
+async fn remote_updates_need_their_program() {
+    let said = run(&Machine::new(), &["ota", "on"]).await;
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("rpi-ota-connector, which is not installed"), "{}", said.err);
 }
 
 #[tokio::test]

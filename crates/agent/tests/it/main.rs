@@ -11,4 +11,5 @@ mod peer;
 mod relay;
 mod script;
 mod session;
+mod update;
 mod visit;

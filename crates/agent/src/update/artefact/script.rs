@@ -2,7 +2,8 @@
 //!
 //! A script gets the workspace as its directory, no arguments, no input, no terminal, and an environment
 //! that does not depend on who started the updater. It may flood its output (it waits until that is
-//! taken), leave children behind (nobody waits for them) or never end (its whole session is killed).
+//! taken), leave children behind (nobody waits for them, and they are killed: what shall stay running is
+//! a unit's business) or never end (its whole group is killed).
 
 use rustix::process::{Pid, Signal, kill_process_group, setsid};
 use std::collections::VecDeque;
@@ -107,6 +108,7 @@ pub async fn run(
     tail.begin();
     let (reader, writer) = io::pipe().map_err(Failure::Start)?;
     let mut child = start(script, folder, writer).await?;
+    let group = child.id();
     let mut output =
         tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into()).map_err(Failure::Watch)?;
     let deadline = Instant::now() + limit;
@@ -119,6 +121,8 @@ pub async fn run(
         return Err(Failure::TooLong(limit));
     };
     let status = status.map_err(Failure::Watch)?;
+    // Whatever it left behind would go on as root, in a folder that goes away.
+    signal_group(group, Signal::KILL);
     last_words(&mut output, journal, tail).await;
     outcome(status, tail)
 }
@@ -206,19 +210,25 @@ async fn end(
     journal: &mut (impl Write + ?Sized),
     tail: &mut Tail,
 ) {
-    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    let signal = |signal| group.map(|group| kill_process_group(group, signal));
-    signal(Signal::TERM);
+    let group = child.id();
+    signal_group(group, Signal::TERM);
     let ended = tokio::select! {
         ended = timeout(GRACE, child.wait()) => ended,
         never = relay(output, journal, tail) => match never {},
     };
     // Children that ignored the request are in the group still, even if the script itself ended.
-    signal(Signal::KILL);
+    signal_group(group, Signal::KILL);
     if ended.is_err() {
         let _ = child.wait().await;
     }
     last_words(output, journal, tail).await;
+}
+
+/// That nobody is left in the group is fine.
+fn signal_group(leader: Option<u32>, signal: Signal) {
+    if let Some(group) = leader.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
+        let _ = kill_process_group(group, signal);
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,5 @@
+//! The updater, a service of root.
+
+fn main() -> std::process::ExitCode {
+    bramble_agent::update::service::main()
+}
