@@ -69,6 +69,7 @@ actions! {
     DeviceLinked = "device_linked", "Device linked";
     DeviceRelinked = "device_relinked", "Device relinked";
     DeviceRenamed = "device_renamed", "Device renamed";
+    DeviceTagged = "device_tagged", "Device tagged";
     DeviceDeleted = "device_deleted", "Device deleted";
     DeviceSignedOut = "device_signed_out", "Device signed out";
     ShellStarted = "shell_started", "Remote shell session started";
@@ -96,6 +97,7 @@ actions! {
     OrganisationRenamed = "organisation_renamed", "Organisation renamed";
     TwoFactorRequired = "two_factor_required", "Two-factor authentication requirement enabled";
     TwoFactorNotRequired = "two_factor_not_required", "Two-factor authentication requirement disabled";
+    AuditLogExported = "audit_log_exported", "Audit log exported";
     OrganisationCreated = "organisation_created", "Organisation created";
 }
 

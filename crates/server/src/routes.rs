@@ -5,7 +5,9 @@
 //! route for the test that walks them; a route that is missing there fails it.
 
 use crate::app::Ctx;
-use crate::{accounts, deployments, devices, link, linking, live, middleware, organisations, sessions, web};
+use crate::{
+    accounts, audit, deployments, devices, link, linking, live, middleware, organisations, sessions, web,
+};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -27,6 +29,7 @@ pub fn router(app: Ctx) -> Router {
         .route("/live", get(live::live))
         .merge(accounts::pages::routes())
         .merge(organisations::routes())
+        .merge(audit::pages::routes())
         // Both, each path one of them
         .merge(linking::routes())
         .merge(deployments::routes())
@@ -135,6 +138,10 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("GET", "/organisations/new", Caller::Proved),
     ("POST", "/organisations/new", Caller::Proved),
     ("GET", "/organisations/{organisation}", Caller::Proved),
+    ("GET", "/organisations/{organisation}/provisioning", Caller::Proved),
+    ("POST", "/organisations/{organisation}/auth-keys", Caller::Proved),
+    ("GET", "/organisations/{organisation}/auth-keys/{id}/delete", Caller::Proved),
+    ("POST", "/organisations/{organisation}/auth-keys/{id}/delete", Caller::Proved),
     ("GET", "/organisations/{organisation}/transfer", Caller::Proved),
     ("POST", "/organisations/{organisation}/transfer", Caller::Proved),
     ("GET", "/devices/{id}/transfer", Caller::Proved),
@@ -189,6 +196,9 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("GET", "/devices/rows", Caller::Proved),
     ("GET", "/organisations/{organisation}/devices", Caller::Proved),
     ("GET", "/organisations/{organisation}/devices/rows", Caller::Proved),
+    ("GET", "/organisations/{organisation}/tags", Caller::Proved),
+    ("GET", "/organisations/{organisation}/audit-log", Caller::Proved),
+    ("POST", "/organisations/{organisation}/audit-log/export", Caller::Proved),
     ("GET", "/devices/new", Caller::Proved),
     ("GET", "/devices/{id}", Caller::Proved),
     ("GET", "/devices/{id}/panel", Caller::Proved),

@@ -7,7 +7,9 @@ use crate::{Result, Store, Tx};
 use bramble_model::Timestamp;
 use bramble_model::audit::{Action, Source};
 use bramble_wire::{AccountId, AuditEventId};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, Set,
+};
 use uuid::Uuid;
 
 /// Who did it, or what it was done to.
@@ -97,18 +99,85 @@ fn line(event: NewEvent) -> ActiveModel {
     }
 }
 
+/// Where a part of the log ends: what follows is older.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    at: Timestamp,
+    id: AuditEventId,
+}
+
+impl Event {
+    /// The place of this line.
+    pub fn place(&self) -> Place {
+        Place { at: self.at, id: self.id }
+    }
+}
+
 impl Store {
     /// The newest lines of an account's log.
     pub async fn audit_events(&self, account: AccountId, limit: u64) -> Result<Vec<Event>> {
-        let rows = Entity::find()
-            .filter(Column::AccountId.eq(Uuid::from(account)))
-            .order_by_desc(Column::At)
-            .order_by_desc(Column::Id)
-            .limit(limit)
-            .all(&self.reader)
-            .await?;
+        self.audit_events_after(account, &[], None, limit).await
+    }
+
+    /// Lines of an account's log, the newest first: of these actions (none given: of all), after a place.
+    pub async fn audit_events_after(
+        &self,
+        account: AccountId,
+        actions: &[Action],
+        after: Option<Place>,
+        limit: u64,
+    ) -> Result<Vec<Event>> {
+        let mut found = Entity::find().filter(matching(account, actions));
+        if let Some(Place { at, id }) = after {
+            let at = to_micros(at);
+            let same = Condition::all().add(Column::At.eq(at)).add(Column::Id.lt(id.0));
+            found = found.filter(Condition::any().add(Column::At.lt(at)).add(same));
+        }
+        let rows = newest_first(found).limit(limit).all(&self.reader).await?;
         Ok(rows.into_iter().map(event).collect())
     }
+
+    /// A part of an account's log, the newest first, and how many lines there are.
+    pub async fn audit_page(
+        &self,
+        account: AccountId,
+        actions: &[Action],
+        offset: u64,
+        limit: u64,
+    ) -> Result<(Vec<Event>, u64)> {
+        let found = Entity::find().filter(matching(account, actions));
+        let total = found.clone().count(&self.reader).await?;
+        let rows = newest_first(found).offset(offset).limit(limit).all(&self.reader).await?;
+        Ok((rows.into_iter().map(event).collect(), total))
+    }
+}
+
+impl Tx {
+    /// Removes lines from before this moment: at most so many at once, so that nobody waits long.
+    pub async fn delete_audit_events(&self, before: Timestamp, limit: u64) -> Result<u64> {
+        let old: Vec<Uuid> = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::At.lt(to_micros(before)))
+            .limit(limit)
+            .into_tuple()
+            .all(&self.inner)
+            .await?;
+        let done = Entity::delete_many().filter(Column::Id.is_in(old)).exec(&self.inner).await?;
+        Ok(done.rows_affected)
+    }
+}
+
+fn matching(account: AccountId, actions: &[Action]) -> Condition {
+    let all = Condition::all().add(Column::AccountId.eq(Uuid::from(account)));
+    if actions.is_empty() {
+        return all;
+    }
+    all.add(Column::Action.is_in(actions.iter().map(|action| action.code())))
+}
+
+fn newest_first(found: Select<Entity>) -> Select<Entity> {
+    found.order_by_desc(Column::At).order_by_desc(Column::Id)
 }
 
 fn event(row: Model) -> Event {

@@ -1,7 +1,13 @@
 //! The audit log: who did what to which thing. A line is written in the transaction that it tells
 //! of, so none is missing and none is false.
 //!
+//! [`log`] reads it, `pages` shows it and sends it as CSV.
+//!
 //! How to add to it: an action in `bramble_model::audit`, then one call of [`record`].
+
+mod csv;
+pub mod log;
+pub mod pages;
 
 use crate::app::App;
 use crate::auth::SignedIn;

@@ -40,6 +40,8 @@ pub struct SignedIn {
     /// The personal account and the organisations, as they stood when the request came. For menus: what
     /// somebody may do is looked up again where it is done.
     pub belongings: Arc<[Belonging]>,
+    /// One of the organisations requires a second factor and the person has none.
+    pub owes_second_factor: bool,
     /// Until then dangerous things need no new proof.
     pub fresh_until: Timestamp,
     /// The session's cookie, hashed: rotating it is conditional on it.
@@ -52,7 +54,12 @@ pub struct SignedIn {
 pub struct Account(pub SignedIn);
 
 impl SignedIn {
-    fn new(session: &WebSession, user: User, belongings: Vec<Belonging>, token: SecretHash) -> Self {
+    fn new(
+        session: &WebSession,
+        user: User,
+        (belongings, owes_second_factor): (Vec<Belonging>, bool),
+        token: SecretHash,
+    ) -> Self {
         Self {
             session: session.id,
             user: user.id,
@@ -61,6 +68,7 @@ impl SignedIn {
             verified: user.verified_at.is_some(),
             is_operator: user.is_operator,
             belongings: belongings.into(),
+            owes_second_factor,
             fresh_until: session.fresh_at + FRESH,
             token,
         }
@@ -90,7 +98,9 @@ pub async fn look_up(app: &App, headers: &HeaderMap) -> Result<Option<SignedIn>,
         tracing::warn!(%error, "the use of a session could not be noted");
     }
     let belongings = app.store.accounts_of(user.id).await?;
-    Ok(Some(SignedIn::new(&session, user, belongings, token)))
+    let required = belongings.iter().any(|entry| entry.account.two_factor_required_at.is_some());
+    let owes = required && !app.store.has_second_factor(user.id).await?;
+    Ok(Some(SignedIn::new(&session, user, (belongings, owes), token)))
 }
 
 /// Whether a script asks and not a person who follows a link or sends a form.

@@ -20,13 +20,16 @@ use axum::http::StatusCode;
 use bramble_model::account::{Deed, Standing};
 use bramble_model::audit::Action;
 use bramble_model::query::Query;
+use bramble_model::tags::Tags;
 use bramble_model::{phrases, text};
 use bramble_store::StoreError;
 use bramble_store::device_search::Slice;
 use bramble_store::devices::Device;
 use bramble_store::sessions::Which;
 use bramble_wire::device_api::error::INVALID_REQUEST;
-use bramble_wire::device_api::{Board, Capabilities, Capability, MAX_HOSTNAME, MAX_STRING, Me, Os, Pico};
+use bramble_wire::device_api::{
+    AccountKind, Board, Capabilities, Capability, MAX_HOSTNAME, MAX_STRING, Me, Os, Pico,
+};
 use bramble_wire::events::Command;
 use bramble_wire::signalling::SessionKind;
 use bramble_wire::{AccountId, DeviceId};
@@ -189,29 +192,68 @@ fn checked(mut me: Me) -> Result<Me, DeviceError> {
     Ok(me)
 }
 
-/// Gives a device another name.
-pub async fn rename(app: &App, by: &SignedIn, id: DeviceId, name: &str) -> Result<(), DeviceError> {
-    let (device, _) = manageable(app, by, id).await?;
-    let name = text::clean(name);
-    if name.is_empty() {
-        return Err(DeviceError::Invalid(phrases::blank("Name")));
-    }
-    if name.chars().count() > text::MAX_NAME {
-        return Err(DeviceError::Invalid(phrases::too_long("Name")));
-    }
-    if name == device.name {
+/// What changes of a device's entry; the rest stays.
+#[derive(Debug, Default)]
+pub struct Edit {
+    /// Another name, not yet checked.
+    pub name: Option<String>,
+    /// Other tags in the place of those it has. Devices of organisations only.
+    pub tags: Option<Tags>,
+}
+
+/// Changes name and, in an organisation, tags, as the settings page asks.
+pub async fn update(
+    app: &App,
+    by: &SignedIn,
+    id: DeviceId,
+    name: &str,
+    tags: &[String],
+) -> Result<(), DeviceError> {
+    let (device, standing) = manageable(app, by, id).await?;
+    let tags = match standing.kind {
+        AccountKind::Personal => None,
+        AccountKind::Organisation => {
+            Some(Tags::new(tags).map_err(|why| DeviceError::Invalid(why.to_string()))?)
+        }
+    };
+    edit(app, &Actor::person(by), &device, Edit { name: Some(name.to_owned()), tags }).await
+}
+
+/// Changes an entry for somebody whose right to it was looked up.
+pub async fn edit(app: &App, actor: &Actor, device: &Device, edit: Edit) -> Result<(), DeviceError> {
+    let name = match edit.name.as_deref().map(text::clean) {
+        Some(name) if name.is_empty() => return Err(DeviceError::Invalid(phrases::blank("Name"))),
+        Some(name) if name.chars().count() > text::MAX_NAME => {
+            return Err(DeviceError::Invalid(phrases::too_long("Name")));
+        }
+        name => name.filter(|name| *name != device.name),
+    };
+    let tags = edit.tags.filter(|tags| tags.as_slice() != device.tags);
+    if name.is_none() && tags.is_none() {
         return Ok(());
     }
+    let (account, id) = (device.account, device.id);
     let tx = app.store.begin().await?;
-    if !tx.rename_device(device.account, id, &name).await? {
-        return Err(DeviceError::NotFound);
+    let subject = audit::device_named(id, name.as_deref().unwrap_or(&device.name));
+    if let Some(name) = &name {
+        if !tx.rename_device(account, id, name).await? {
+            return Err(DeviceError::NotFound);
+        }
+        let details = format!("Before: {}", device.name);
+        audit::record(app, &tx, account, actor, Action::DeviceRenamed, subject.clone(), details).await?;
     }
-    let subject = audit::device_named(id, &name);
-    let details = format!("Before: {}", device.name);
-    audit::record(app, &tx, device.account, &Actor::person(by), Action::DeviceRenamed, subject, details)
-        .await?;
+    if let Some(tags) = &tags {
+        if !tx.set_device_tags(account, id, tags).await? {
+            return Err(DeviceError::NotFound);
+        }
+        let details = match tags.as_slice() {
+            [] => "No tags".to_owned(),
+            tags => tags.join(", "),
+        };
+        audit::record(app, &tx, account, actor, Action::DeviceTagged, subject, details).await?;
+    }
     tx.commit().await?;
-    app.live.tell(Change { account: device.account, device: Some(id) });
+    app.live.tell(Change { account, device: Some(id) });
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
 use crate::error::ApiFailure;
-use crate::organisations;
+use crate::organisations::{self, OrganisationError};
 use crate::sessions;
 use crate::web;
 use crate::web::frames;
@@ -20,9 +20,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use bramble_model::account::{Deed, Standing};
 use bramble_store::devices::Device;
+use bramble_wire::device_api::AccountKind;
 use bramble_wire::signalling::Path as Route;
 use bramble_wire::{DeviceId, SessionId};
 use serde::Deserialize;
+use serde_json::json;
 
 /// Most rows that one request for fragments may name.
 const MAX_ROWS: usize = 100;
@@ -34,10 +36,11 @@ pub(super) fn routes() -> Router<Ctx> {
         .route("/devices/rows", get(fragments))
         .route("/organisations/{organisation}/devices", get(list_of_organisation))
         .route("/organisations/{organisation}/devices/rows", get(fragments_of_organisation))
+        .route("/organisations/{organisation}/tags", get(suggest_tags))
         .route("/devices/new", get(how_to_link))
         .route("/devices/{id}", get(show))
         .route("/devices/{id}/panel", get(panel))
-        .route("/devices/{id}/settings", get(settings).post(rename))
+        .route("/devices/{id}/settings", get(settings).post(update))
         .route("/devices/{id}/delete", get(confirm_delete).post(delete))
         .route("/devices/{id}/sign-out", get(confirm_sign_out).post(sign_out))
         .route("/devices/{id}/sessions/{session}/end", post(end_session))
@@ -113,8 +116,17 @@ struct Settings {
     id: DeviceId,
     current_name: String,
     typed_name: String,
+    /// Of a device of an organisation.
+    tags: Option<TagField>,
     error: String,
     signed_out: bool,
+}
+
+/// The tags as they were typed, and where suggestions come from.
+struct TagField {
+    tags: Vec<String>,
+    suggest: String,
+    error: String,
 }
 
 #[derive(Template)]
@@ -212,16 +224,16 @@ async fn list_of(app: &App, who: &SignedIn, standing: Standing, search: Search) 
     // Longer than any name: nothing that somebody typed is lost.
     let query: String = search.query.chars().take(1000).collect();
     let account = standing.account;
+    let root = frames::root(standing.kind, account);
     let found = async {
         let (devices, total) = super::search(app, who, account, &query, page).await?;
-        Ok::<_, DeviceError>((rows(app, devices).await?, total))
+        Ok::<_, DeviceError>((rows(app, &root, devices).await?, total))
     };
     let (rows, total) = match found.await {
         Ok(found) => found,
         Err(error) => return unwell(app, who, error),
     };
     let encoded: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
-    let root = frames::root(standing.kind, account);
     let page = List {
         frame: frames::of_account(app, who, account, "Devices").live(account),
         rows,
@@ -275,8 +287,10 @@ async fn fragments_of_organisation(
 
 async fn fragments_of(app: &App, standing: Standing, Ids { ids }: &Ids) -> Response {
     let ids: Vec<DeviceId> = ids.split(',').take(MAX_ROWS).filter_map(|id| id.trim().parse().ok()).collect();
+    let root = frames::root(standing.kind, standing.account);
     let found = async {
-        Ok::<_, DeviceError>(rows(app, app.store.devices_by_id(standing.account, &ids).await?).await?)
+        let devices = app.store.devices_by_id(standing.account, &ids).await?;
+        Ok::<_, DeviceError>(rows(app, &root, devices).await?)
     };
     match found.await {
         Ok(rows) => web::fragment(&Rows { rows }),
@@ -292,7 +306,8 @@ async fn look(app: &App, who: &SignedIn, id: &str) -> Result<Panel, DeviceError>
     let (device, standing) = super::find(app, who, parse(id)?).await?;
     let now = app.clock.now();
     let live = sessions::live_of_device(app, device.id).await?;
-    let row = rows(app, vec![device.clone()]).await?.pop().ok_or(DeviceError::NotFound)?;
+    let root = frames::root(standing.kind, standing.account);
+    let row = rows(app, &root, vec![device.clone()]).await?.pop().ok_or(DeviceError::NotFound)?;
     let session = |(session, name): (bramble_store::sessions::Session, String)| SessionRow {
         id: session.id,
         kind: sessions::kind_words(session.kind),
@@ -333,50 +348,115 @@ async fn panel(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) ->
 async fn settings(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
     let found = async { super::manageable(&app, &who, parse(&id)?).await };
     match found.await {
-        Ok((device, _)) => settings_page(&app, &who, device, None, ""),
+        Ok((device, standing)) => settings_page(&app, &who, (device, standing), None, ""),
         Err(error) => unwell(&app, &who, error),
     }
 }
 
-fn settings_page(app: &App, who: &SignedIn, device: Device, typed: Option<String>, error: &str) -> Response {
+fn settings_page(
+    app: &App,
+    who: &SignedIn,
+    (device, standing): (Device, Standing),
+    typed: Option<Update>,
+    error: &str,
+) -> Response {
     let status = if error.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let about_tags = error.starts_with("Tags ");
+    let (typed_name, tags) = match typed {
+        Some(typed) => (typed.name, typed.tags),
+        None => (device.name.clone(), device.tags),
+    };
+    let root = frames::root(standing.kind, standing.account);
+    let tags = (standing.kind == AccountKind::Organisation).then(|| TagField {
+        tags,
+        suggest: format!("{root}/tags"),
+        error: if about_tags { error.to_owned() } else { String::new() },
+    });
     let page = Settings {
         frame: frames::of_account(app, who, device.account, "Devices"),
         id: device.id,
-        typed_name: typed.unwrap_or_else(|| device.name.clone()),
+        typed_name,
         current_name: device.name,
-        error: error.to_owned(),
+        tags,
+        error: if about_tags { String::new() } else { error.to_owned() },
         signed_out: device.token.is_none(),
     };
     web::page(status, &page)
 }
 
-#[derive(Deserialize)]
-struct NewName {
-    #[serde(default)]
+/// What the settings form says.
+#[derive(Debug, Default)]
+struct Update {
     name: String,
+    tags: Vec<String>,
 }
 
-async fn rename(
+impl Update {
+    /// Each tag is a field of its own; without JavaScript they stand in one, separated.
+    fn parse(form: &[u8]) -> Self {
+        let mut update = Self::default();
+        for (field, value) in url::form_urlencoded::parse(form) {
+            match field.as_ref() {
+                "name" => update.name = value.into_owned(),
+                "tags" => {
+                    let words = value.split([',', ' ']).filter(|word| !word.is_empty());
+                    update.tags.extend(words.map(str::to_owned));
+                }
+                _ => {}
+            }
+        }
+        update
+    }
+}
+
+async fn update(
     who: SignedIn,
     State(app): State<Ctx>,
     Path(id): Path<String>,
-    Form(NewName { name }): Form<NewName>,
+    form: axum::body::Bytes,
 ) -> Response {
-    let renamed = async {
-        let id = parse(&id)?;
-        super::rename(&app, &who, id, &name).await
-    };
-    match renamed.await {
+    let typed = Update::parse(&form);
+    let updated = async { super::update(&app, &who, parse(&id)?, &typed.name, &typed.tags).await };
+    match updated.await {
         Ok(()) => Redirect::to(&format!("/devices/{id}")).into_response(),
         Err(DeviceError::Invalid(why)) => {
             let found = async { super::manageable(&app, &who, parse(&id)?).await };
             match found.await {
-                Ok((device, _)) => settings_page(&app, &who, device, Some(name), &why),
+                Ok(found) => settings_page(&app, &who, found, Some(typed), &why),
                 Err(error) => unwell(&app, &who, error),
             }
         }
         Err(error) => unwell(&app, &who, error),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Prefix {
+    #[serde(default)]
+    q: String,
+}
+
+/// Tags that the organisation uses, for the field that suggests them.
+async fn suggest_tags(
+    who: SignedIn,
+    State(app): State<Ctx>,
+    Path(id): Path<String>,
+    Query(prefix): Query<Prefix>,
+) -> Response {
+    /// More than anybody reads while typing.
+    const MOST: u64 = 8;
+    let found = async {
+        let standing = organisations::enter(&app, &who, &id, Deed::ViewDevices).await?;
+        let typed: String = prefix.q.trim().to_lowercase().chars().take(30).collect();
+        Ok::<_, OrganisationError>(app.store.tags_of(standing.account, &typed, MOST).await?)
+    };
+    match found.await {
+        Ok(tags) => {
+            let values: Vec<_> =
+                tags.iter().map(|tag| json!({ "value": tag, "label": tag, "hint": "" })).collect();
+            axum::Json(values).into_response()
+        }
+        Err(error) => ApiFailure::from(error).into_response(),
     }
 }
 

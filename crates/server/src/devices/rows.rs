@@ -40,10 +40,14 @@ pub struct Badge {
 pub struct DeviceRow {
     /// Id.
     pub id: DeviceId,
+    /// The list that it is in.
+    pub list: String,
     /// Name.
     pub name: String,
     /// Serial number.
     pub serial_number: String,
+    /// Its tags.
+    pub tags: Vec<String>,
     /// Whether it is there.
     pub presence: Presence,
     /// What it allows.
@@ -71,18 +75,19 @@ impl DeviceRow {
 }
 
 /// Makes rows, with one look at the sessions of all of them.
-pub async fn rows(app: &App, devices: Vec<Device>) -> Result<Vec<DeviceRow>, StoreError> {
+/// `root` is where the pages of their account begin.
+pub async fn rows(app: &App, root: &str, devices: Vec<Device>) -> Result<Vec<DeviceRow>, StoreError> {
     let ids: Vec<_> = devices.iter().map(|device| device.id).collect();
     let counts = app.store.count_live_sessions(&ids).await?;
     let now = app.clock.now();
     let row = |device: Device| {
         let count = |kind| counts.iter().find(|(id, k, _)| *id == device.id && *k == kind).map_or(0, |c| c.2);
-        row(app, now, &device, count(SessionKind::Shell), count(SessionKind::Vnc))
+        row(app, root, now, &device, (count(SessionKind::Shell), count(SessionKind::Vnc)))
     };
     Ok(devices.into_iter().map(row).collect())
 }
 
-fn row(app: &App, now: Timestamp, device: &Device, shells: u64, screens: u64) -> DeviceRow {
+fn row(app: &App, root: &str, now: Timestamp, device: &Device, (shells, screens): (u64, u64)) -> DeviceRow {
     let online = device.token.is_some() && app.link.is_online(device.id);
     let presence = match device.last_seen_at {
         _ if online => Presence::Online,
@@ -95,8 +100,10 @@ fn row(app: &App, now: Timestamp, device: &Device, shells: u64, screens: u64) ->
     let recent = |at: Option<Timestamp>| at.filter(|at| now < *at + NOTICE).map(|at| Moment::new(at, now));
     DeviceRow {
         id: device.id,
+        list: format!("{root}/devices"),
         name: device.name.clone(),
         serial_number: device.serial_number.clone(),
+        tags: device.tags.clone(),
         presence,
         badges: vec![
             badge("Screen sharing", can.vnc, screens),

@@ -40,6 +40,11 @@ pub fn all() -> Vec<Job> {
             run: |app| Box::pin(async move { crate::mail::delivery::sweep(&app).await }),
         },
         Job {
+            name: "audit-log",
+            every: HOURLY,
+            run: |app| Box::pin(async move { crate::audit::log::sweep(&app).await }),
+        },
+        Job {
             name: "invitations",
             every: HOURLY,
             run: |app| Box::pin(async move { crate::organisations::invitations::sweep(&app).await }),

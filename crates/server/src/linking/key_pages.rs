@@ -1,11 +1,12 @@
-//! The auth key of a personal account, on its Settings tab.
+//! Auth keys: of a personal account on its Settings tab, of an organisation on its Provisioning tab.
 
 use super::LinkingError;
-use super::keys::{self, MadeKey};
+use super::keys::{self, MadeKey, Wish};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
 use crate::devices::pages::{failed, server_url};
+use crate::organisations::{self, OrganisationError};
 use crate::web;
 use crate::web::frames;
 use crate::web::layout::Frame;
@@ -15,8 +16,10 @@ use axum::Router;
 use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use bramble_model::account::Deed;
 use bramble_model::auth_key::{State as KeyState, TtlDays};
+use bramble_model::tags::Tags;
 use bramble_model::{Timestamp, phrases};
 use bramble_wire::{AccountId, AuthKeyId, DeviceId};
 use serde::Deserialize;
@@ -29,17 +32,54 @@ pub(super) fn routes() -> Router<Ctx> {
         .route("/settings", get(list))
         .route("/settings/auth-keys", get(list).post(create))
         .route("/settings/auth-keys/{id}/delete", get(confirm).post(delete))
+        .route("/organisations/{organisation}/provisioning", get(provisioning))
+        .route("/organisations/{organisation}/auth-keys", post(create_in_organisation))
+        .route(
+            "/organisations/{organisation}/auth-keys/{id}/delete",
+            get(confirm_in_organisation).post(delete_in_organisation),
+        )
+}
+
+/// The account whose keys a page is about.
+struct Place {
+    account: AccountId,
+    organisation: bool,
+    /// Where keys are made: the path before `/auth-keys`.
+    root: String,
+    /// The page with the list.
+    list: String,
+    tab: &'static str,
+}
+
+impl Place {
+    async fn personal(app: &App, who: &SignedIn) -> Result<Self, LinkingError> {
+        let account = accounts::personal_account(app, who.user).await?.ok_or(LinkingError::NotFound)?;
+        let (root, list) = ("/settings".to_owned(), "/settings".to_owned());
+        Ok(Self { account, organisation: false, root, list, tab: "Settings" })
+    }
+
+    async fn organisation(app: &App, who: &SignedIn, id: &str) -> Result<Self, OrganisationError> {
+        let standing = organisations::enter(app, who, id, Deed::ManageKeys).await?;
+        let root = frames::root(standing.kind, standing.account);
+        let list = format!("{root}/provisioning");
+        Ok(Self { account: standing.account, organisation: true, root, list, tab: "Provisioning" })
+    }
 }
 
 #[derive(Template)]
 #[template(path = "linking/keys.html")]
 struct Keys {
     frame: Frame,
+    place: Place,
     /// A usable key, which a new one replaces.
-    usable: bool,
+    replaces: bool,
     rows: Vec<KeyRow>,
     description: String,
     description_error: String,
+    device_name: String,
+    device_name_error: String,
+    tags: String,
+    tags_error: String,
     days: i64,
     days_error: String,
     choices: [i64; 5],
@@ -55,6 +95,8 @@ struct Made {
 struct KeyRow {
     id: AuthKeyId,
     description: String,
+    device_name: Option<String>,
+    tags: Vec<String>,
     made_by: String,
     made: Moment,
     state: RowState,
@@ -70,6 +112,7 @@ enum RowState {
 #[template(path = "linking/delete_key.html")]
 struct DeleteKey {
     frame: Frame,
+    place: Place,
     id: AuthKeyId,
     description: String,
 }
@@ -80,55 +123,118 @@ struct NewKey {
     description: String,
     #[serde(default)]
     ttl_days: String,
+    #[serde(default)]
+    device_name: String,
+    /// Separated by commas or spaces.
+    #[serde(default)]
+    tags: String,
+}
+
+/// A page of the personal account.
+macro_rules! at_home {
+    ($app:expr, $who:expr) => {
+        match Place::personal(&$app, &$who).await {
+            Ok(place) => place,
+            Err(error) => return failed(&$app, &$who, error.into()),
+        }
+    };
+}
+
+/// A page of the organisation that the path names.
+macro_rules! in_organisation {
+    ($app:expr, $who:expr, $id:expr) => {
+        match Place::organisation(&$app, &$who, &$id).await {
+            Ok(place) => place,
+            Err(error) => return organisations::pages::refused(&$app, &$who, error),
+        }
+    };
 }
 
 async fn list(who: SignedIn, State(app): State<Ctx>) -> Response {
-    page(&app, &who, &NewKey::default(), None, None).await
+    let place = at_home!(app, who);
+    page(&app, &who, place, &NewKey::default(), None, None).await
+}
+
+async fn provisioning(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+    let place = in_organisation!(app, who, id);
+    page(&app, &who, place, &NewKey::default(), None, None).await
 }
 
 async fn create(Fresh(who): Fresh, State(app): State<Ctx>, Form(typed): Form<NewKey>) -> Response {
-    match try_create(&app, &who, &typed).await {
-        Ok(made) => page(&app, &who, &NewKey::default(), Some(made), None).await,
-        Err(LinkingError::Invalid(why)) => page(&app, &who, &typed, None, Some(why)).await,
-        Err(error) => failed(&app, &who, error.into()),
+    let place = at_home!(app, who);
+    create_at(&app, &who, place, &typed).await
+}
+
+async fn create_in_organisation(
+    Fresh(who): Fresh,
+    State(app): State<Ctx>,
+    Path(id): Path<String>,
+    Form(typed): Form<NewKey>,
+) -> Response {
+    let place = in_organisation!(app, who, id);
+    create_at(&app, &who, place, &typed).await
+}
+
+async fn create_at(app: &App, who: &SignedIn, place: Place, typed: &NewKey) -> Response {
+    match try_create(app, who, &place, typed).await {
+        Ok(made) => page(app, who, place, &NewKey::default(), Some(made), None).await,
+        Err(LinkingError::Invalid(why)) => page(app, who, place, typed, None, Some(why)).await,
+        Err(error) => failed(app, who, error.into()),
     }
 }
 
-async fn try_create(app: &App, who: &SignedIn, typed: &NewKey) -> Result<MadeKey, LinkingError> {
+async fn try_create(
+    app: &App,
+    who: &SignedIn,
+    place: &Place,
+    typed: &NewKey,
+) -> Result<MadeKey, LinkingError> {
     let invalid = |why: &str| LinkingError::Invalid(why.to_owned());
     let days = typed.ttl_days.trim().parse().map_err(|_| invalid(phrases::TTL_DAYS))?;
-    let ttl = TtlDays::new(days).map_err(invalid)?;
-    let account = personal(app, who).await?;
-    keys::create_auth_key(app, who, account, &typed.description, ttl).await
-}
-
-async fn personal(app: &App, who: &SignedIn) -> Result<AccountId, LinkingError> {
-    accounts::personal_account(app, who.user).await?.ok_or(LinkingError::NotFound)
+    let mut wish = Wish {
+        description: typed.description.clone(),
+        ttl: TtlDays::new(days).map_err(invalid)?,
+        device_name: None,
+        tags: Tags::default(),
+    };
+    if place.organisation {
+        let words = typed.tags.split([',', ' ']).filter(|word| !word.is_empty());
+        wish.tags = Tags::new(words).map_err(|why| LinkingError::Invalid(why.to_string()))?;
+        wish.device_name = Some(typed.device_name.clone());
+    }
+    keys::create_auth_key(app, who, place.account, wish).await
 }
 
 async fn page(
     app: &App,
     who: &SignedIn,
+    place: Place,
     typed: &NewKey,
     made: Option<MadeKey>,
     error: Option<String>,
 ) -> Response {
     let now = app.clock.now();
-    let rows = match rows(app, who, now).await {
+    let rows = match rows(app, who, place.account, now).await {
         Ok(rows) => rows,
         Err(error) => return failed(app, who, error.into()),
     };
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let error = error.unwrap_or_default();
-    let about_days = error == phrases::TTL_DAYS;
+    // The sentences of the contract begin with their field.
+    let about = |field: &str| if error.starts_with(field) { error.clone() } else { String::new() };
     let page = Keys {
-        frame: frames::personal(app, who, "Settings"),
-        usable: rows.iter().any(|row| matches!(row.state, RowState::Usable(_))),
+        frame: frames::of_account(app, who, place.account, place.tab),
+        replaces: !place.organisation && rows.iter().any(|row| matches!(row.state, RowState::Usable(_))),
+        place,
         rows,
         description: typed.description.clone(),
+        device_name: typed.device_name.clone(),
+        tags: typed.tags.clone(),
         days: typed.ttl_days.trim().parse().unwrap_or(EXPIRY_CHOICES[0]),
-        description_error: if about_days { String::new() } else { error.clone() },
-        days_error: if about_days { error } else { String::new() },
+        description_error: about("Description"),
+        device_name_error: about("Device name"),
+        tags_error: about("Tags"),
+        days_error: about("Ttl days"),
         choices: EXPIRY_CHOICES,
         made: made.map(|made| Made {
             command: format!(
@@ -143,8 +249,12 @@ async fn page(
     web::page(status, &page)
 }
 
-async fn rows(app: &App, who: &SignedIn, now: Timestamp) -> Result<Vec<KeyRow>, LinkingError> {
-    let account = personal(app, who).await?;
+async fn rows(
+    app: &App,
+    who: &SignedIn,
+    account: AccountId,
+    now: Timestamp,
+) -> Result<Vec<KeyRow>, LinkingError> {
     let keys = keys::list_auth_keys(app, who, account).await?;
     let used: Vec<_> = keys.iter().filter_map(|key| key.device).collect();
     let devices = app.store.devices_by_id(account, &used).await?;
@@ -161,6 +271,8 @@ async fn rows(app: &App, who: &SignedIn, now: Timestamp) -> Result<Vec<KeyRow>, 
         },
         id: key.id,
         description: key.description,
+        device_name: key.device_name,
+        tags: key.tags,
         made_by: key.created_by_name,
         made: Moment::new(key.created_at, now),
     };
@@ -168,29 +280,61 @@ async fn rows(app: &App, who: &SignedIn, now: Timestamp) -> Result<Vec<KeyRow>, 
 }
 
 async fn confirm(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
-    match find(&app, &who, &id).await {
-        Ok((_, id, description)) => {
-            let page = DeleteKey { frame: frames::personal(&app, &who, "Settings"), id, description };
-            web::page(StatusCode::OK, &page)
+    let place = at_home!(app, who);
+    confirm_at(&app, &who, place, &id).await
+}
+
+async fn confirm_in_organisation(
+    who: SignedIn,
+    State(app): State<Ctx>,
+    Path((organisation, id)): Path<(String, String)>,
+) -> Response {
+    let place = in_organisation!(app, who, organisation);
+    confirm_at(&app, &who, place, &id).await
+}
+
+async fn confirm_at(app: &App, who: &SignedIn, place: Place, id: &str) -> Response {
+    match find(app, who, place.account, id).await {
+        Ok((id, description)) => {
+            let frame = frames::of_account(app, who, place.account, place.tab);
+            web::page(StatusCode::OK, &DeleteKey { frame, place, id, description })
         }
-        Err(error) => failed(&app, &who, error.into()),
+        Err(error) => failed(app, who, error.into()),
     }
 }
 
 async fn delete(Fresh(who): Fresh, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+    let place = at_home!(app, who);
+    delete_at(&app, &who, place, &id).await
+}
+
+async fn delete_in_organisation(
+    Fresh(who): Fresh,
+    State(app): State<Ctx>,
+    Path((organisation, id)): Path<(String, String)>,
+) -> Response {
+    let place = in_organisation!(app, who, organisation);
+    delete_at(&app, &who, place, &id).await
+}
+
+async fn delete_at(app: &App, who: &SignedIn, place: Place, id: &str) -> Response {
     let deleted = async {
-        let (account, id, _) = find(&app, &who, &id).await?;
-        keys::delete_auth_key(&app, &who, account, id).await
+        let (id, _) = find(app, who, place.account, id).await?;
+        keys::delete_auth_key(app, who, place.account, id).await
     };
     match deleted.await {
-        Ok(()) => Redirect::to("/settings").into_response(),
-        Err(error) => failed(&app, &who, error.into()),
+        Ok(()) => Redirect::to(&place.list).into_response(),
+        Err(error) => failed(app, who, error.into()),
     }
 }
 
-async fn find(app: &App, who: &SignedIn, id: &str) -> Result<(AccountId, AuthKeyId, String), LinkingError> {
+async fn find(
+    app: &App,
+    who: &SignedIn,
+    account: AccountId,
+    id: &str,
+) -> Result<(AuthKeyId, String), LinkingError> {
     let id = id.parse().map_err(|_| LinkingError::NotFound)?;
-    let account = personal(app, who).await?;
     let key = keys::auth_key(app, who, account, id).await?;
-    Ok((account, id, key.description))
+    Ok((id, key.description))
 }

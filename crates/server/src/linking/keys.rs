@@ -1,23 +1,39 @@
-//! Auth keys: making and deleting them. A personal account has one usable key at a time.
+//! Auth keys: making and deleting them. A personal account has one usable key at a time, an organisation
+//! as many as it likes; those carry a name and tags for the device that they link.
 
 use super::LinkingError;
 use crate::accounts;
 use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::SignedIn;
-use bramble_model::account::Deed;
+use bramble_model::account::{Deed, Standing};
 use bramble_model::audit::Action;
 use bramble_model::auth_key::TtlDays;
 use bramble_model::tags::Tags;
-use bramble_model::{Secret, SecretKind, phrases, text};
+use bramble_model::{Secret, SecretKind, Timestamp, phrases, text};
 use bramble_store::auth_keys::{AuthKey, NewAuthKey};
+use bramble_store::{StoreError, Tx};
+use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, AuthKeyId, UserId};
 use time::Duration;
 
-/// How long used and expired keys stay in the list.
+/// How long a personal account's used and expired keys stay in the list.
 const KEPT: Duration = Duration::days(90);
-/// Keys that the settings page shows.
-const SHOWN: u64 = 20;
+/// Keys that a page shows.
+pub const SHOWN: u64 = 100;
+
+/// What a new key should be.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// What it is for.
+    pub description: String,
+    /// How long it can be used.
+    pub ttl: TtlDays,
+    /// The name of the device, if not its host name. Organisations only.
+    pub device_name: Option<String>,
+    /// The tags of the device. Organisations only.
+    pub tags: Tags,
+}
 
 /// A key that was just made, with the secret that nobody sees again.
 #[derive(Debug)]
@@ -29,19 +45,18 @@ pub struct MadeKey {
     /// What its maker wrote.
     pub description: String,
     /// Until when it may be used.
-    pub expires_at: bramble_model::Timestamp,
+    pub expires_at: Timestamp,
 }
 
-/// Makes a personal key for somebody who may manage keys there. It replaces the usable one.
+/// Makes a key for somebody who may manage keys there. In a personal account it replaces the usable one.
 pub async fn create_auth_key(
     app: &App,
     by: &SignedIn,
     account: AccountId,
-    description: &str,
-    ttl: TtlDays,
+    wish: Wish,
 ) -> Result<MadeKey, LinkingError> {
-    may_manage(app, by, account).await?;
-    make(app, &Actor::person(by), Some(by.user), account, description, ttl).await
+    let standing = may_manage(app, by, account).await?;
+    make(app, &Actor::person(by), Some(by.user), (account, standing.kind), wish).await
 }
 
 /// Makes a personal key for a person, by the operator's command line.
@@ -52,67 +67,95 @@ pub async fn create_auth_key_as_operator(
     ttl: TtlDays,
 ) -> Result<MadeKey, LinkingError> {
     let account = accounts::personal_account(app, person).await?.ok_or(LinkingError::NotFound)?;
-    make(app, &Actor::operator(), None, account, description, ttl).await
+    let wish = Wish { description: description.to_owned(), ttl, device_name: None, tags: Tags::default() };
+    make(app, &Actor::operator(), None, (account, AccountKind::Personal), wish).await
+}
+
+/// Makes a key for an organisation by somebody who was proved elsewhere: an API token, the operator.
+pub async fn create_organisation_key(
+    app: &App,
+    actor: &Actor,
+    organisation: AccountId,
+    wish: Wish,
+) -> Result<MadeKey, LinkingError> {
+    make(app, actor, None, (organisation, AccountKind::Organisation), wish).await
 }
 
 async fn make(
     app: &App,
     actor: &Actor,
     created_by: Option<UserId>,
-    account: AccountId,
-    description: &str,
-    ttl: TtlDays,
+    (account, kind): (AccountId, AccountKind),
+    wish: Wish,
 ) -> Result<MadeKey, LinkingError> {
-    let description = text::clean(description);
+    let description = checked("Description", &wish.description)?;
     if description.is_empty() {
         return Err(LinkingError::Invalid(phrases::blank("Description")));
     }
-    if description.chars().count() > text::MAX_NAME {
-        return Err(LinkingError::Invalid(phrases::too_long("Description")));
-    }
-    let secret = Secret::generate(SecretKind::PersonalAuthKey, &*app.random);
+    let device_name = checked("Device name", wish.device_name.as_deref().unwrap_or_default())?;
+    let secret_kind = match kind {
+        AccountKind::Personal => SecretKind::PersonalAuthKey,
+        AccountKind::Organisation => SecretKind::OrganisationAuthKey,
+    };
     let now = app.clock.now();
     let made = MadeKey {
         id: app.random.id(),
-        secret,
+        secret: Secret::generate(secret_kind, &*app.random),
         description: description.clone(),
-        expires_at: now + ttl.duration(),
+        expires_at: now + wish.ttl.duration(),
     };
     let tx = app.store.begin().await?;
     if !tx.lock_account(account).await? {
         return Err(LinkingError::NotFound);
     }
-    for old in tx.auth_keys(account).await? {
-        let usable = old.exchanged_at.is_none() && old.expires_at > now;
-        if usable || old.expires_at < now - KEPT || old.exchanged_at.is_some_and(|at| at < now - KEPT) {
-            tx.delete_auth_key(account, old.id).await?;
-        }
-        if usable {
-            let subject = audit::auth_key(old.id, &old.description);
-            audit::record(app, &tx, account, actor, Action::AuthKeyDeleted, subject, "Replaced by a new key")
-                .await?;
-        }
+    if kind == AccountKind::Personal {
+        make_room(app, &tx, account, actor).await?;
     }
     tx.insert_auth_key(NewAuthKey {
         id: made.id,
         account,
         secret: made.secret.hash(),
         description: description.clone(),
-        device_name: None,
-        tags: Tags::default(),
+        device_name: Some(device_name).filter(|name| !name.is_empty()),
+        tags: wish.tags,
         created_by,
         created_by_name: actor.name().to_owned(),
         created_at: now,
         expires_at: made.expires_at,
     })
     .await?;
-    let days = ttl.duration().whole_days();
+    let days = wish.ttl.duration().whole_days();
     let details = format!("Valid for {days} day{}", if days == 1 { "" } else { "s" });
     let subject = audit::auth_key(made.id, &description);
     audit::record(app, &tx, account, actor, Action::AuthKeyCreated, subject, details).await?;
     tx.commit().await?;
     tracing::info!(auth_key.id = %made.id, "auth key created");
     Ok(made)
+}
+
+fn checked(field: &str, typed: &str) -> Result<String, LinkingError> {
+    let text = text::clean(typed);
+    if text.chars().count() > text::MAX_NAME {
+        return Err(LinkingError::Invalid(phrases::too_long(field)));
+    }
+    Ok(text)
+}
+
+/// Takes the usable key of a personal account away, and those that are long over.
+async fn make_room(app: &App, tx: &Tx, account: AccountId, actor: &Actor) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    for old in tx.auth_keys(account).await? {
+        let usable = old.is_usable(now);
+        if usable || old.expires_at < now - KEPT || old.exchanged_at.is_some_and(|at| at < now - KEPT) {
+            tx.delete_auth_key(account, old.id).await?;
+        }
+        if usable {
+            let subject = audit::auth_key(old.id, &old.description);
+            audit::record(app, tx, account, actor, Action::AuthKeyDeleted, subject, "Replaced by a new key")
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 /// The keys of an account, newest first.
@@ -154,7 +197,7 @@ pub async fn delete_auth_key(
     Ok(())
 }
 
-async fn may_manage(app: &App, by: &SignedIn, account: AccountId) -> Result<(), LinkingError> {
+async fn may_manage(app: &App, by: &SignedIn, account: AccountId) -> Result<Standing, LinkingError> {
     let standing = accounts::standing(app, by.user, account).await?;
-    standing.filter(|s| s.may(Deed::ManageKeys)).map(|_| ()).ok_or(LinkingError::NotFound)
+    standing.filter(|s| s.may(Deed::ManageKeys)).ok_or(LinkingError::NotFound)
 }

@@ -16,7 +16,9 @@ use axum::extract::{Form, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use bramble_model::account::Role;
 use bramble_model::link_request::UserCode;
+use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, DeviceId};
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -44,6 +46,8 @@ struct Approve {
     typed_name: String,
     error: String,
     accounts: Vec<AccountChoice>,
+    /// The account whose devices with the same serial number the page offers to replace.
+    shown_for: AccountId,
     same_serial: Vec<Replaceable>,
     chosen: String,
 }
@@ -97,14 +101,23 @@ async fn show(
     ClientAddress(address): ClientAddress,
     Path(code): Path<String>,
 ) -> Response {
-    match waiting(&app, &who, address, &code).await {
+    match waiting(&app, &who, address, &code, None).await {
         Ok(waiting) => approval(&app, &who, &waiting, None, "", StatusCode::OK),
         Err(error) => refused(&app, &who, &code, error),
     }
 }
 
-async fn waiting(app: &App, who: &SignedIn, address: IpAddr, code: &str) -> Result<Waiting, LinkingError> {
-    let account = accounts::personal_account(app, who.user).await?.ok_or(LinkingError::NotFound)?;
+async fn waiting(
+    app: &App,
+    who: &SignedIn,
+    address: IpAddr,
+    code: &str,
+    account: Option<AccountId>,
+) -> Result<Waiting, LinkingError> {
+    let account = match account {
+        Some(account) => account,
+        None => accounts::personal_account(app, who.user).await?.ok_or(LinkingError::NotFound)?,
+    };
     code::look_up(app, who, address, code, account).await
 }
 
@@ -132,7 +145,8 @@ fn approval(
         address: request.address.clone(),
         typed_name: typed.map_or(suggested, |typed| typed.name.clone()),
         error: error.to_owned(),
-        accounts: vec![AccountChoice { id: waiting.account, name: "Personal".to_owned(), selected: true }],
+        accounts: choices(who, waiting.account),
+        shown_for: waiting.account,
         chosen: typed.map_or_else(
             || same_serial.first().map_or_else(|| "new".to_owned(), |first| first.value.clone()),
             |typed| typed.entry.clone(),
@@ -140,6 +154,21 @@ fn approval(
         same_serial,
     };
     web::page(status, &page)
+}
+
+/// The accounts that the device may be linked to: those that the person administers.
+fn choices(who: &SignedIn, chosen: AccountId) -> Vec<AccountChoice> {
+    let administered = who.belongings.iter().filter(|entry| entry.role == Role::Administrator);
+    administered
+        .map(|entry| AccountChoice {
+            id: entry.account.id,
+            name: match entry.account.kind {
+                AccountKind::Personal => "Personal".to_owned(),
+                AccountKind::Organisation => entry.account.name.clone(),
+            },
+            selected: entry.account.id == chosen,
+        })
+        .collect()
 }
 
 #[derive(Deserialize)]
@@ -150,6 +179,9 @@ struct Verdict {
     name: String,
     #[serde(default)]
     account: String,
+    /// The account for which `entry` was offered.
+    #[serde(default)]
+    shown_for: String,
     /// `new`, or the id of the device to replace.
     #[serde(default)]
     entry: String,
@@ -185,11 +217,23 @@ async fn decide(
     let Ok(account) = verdict.account.parse() else {
         return refused(&app, &who, &code, LinkingError::NotFound);
     };
+    // Of another account the page did not show which devices could be replaced: ask once more.
+    if !verdict.shown_for.is_empty() && verdict.shown_for != verdict.account {
+        match waiting(&app, &who, address, &code, Some(account)).await {
+            Ok(waiting) if !waiting.same_serial.is_empty() => {
+                let entry = waiting.same_serial[0].id.to_string();
+                let verdict = Verdict { entry, ..verdict };
+                return approval(&app, &who, &waiting, Some(&verdict), "", StatusCode::OK);
+            }
+            Ok(_) => {}
+            Err(error) => return refused(&app, &who, &code, error),
+        }
+    }
     match code::approve(&app, &who, address, &code, account, &verdict.name, replace).await {
         Ok(device) => {
             web::page(StatusCode::OK, &Done { frame: frames::personal(&app, &who, ""), device: Some(device) })
         }
-        Err(LinkingError::Invalid(why)) => match waiting(&app, &who, address, &code).await {
+        Err(LinkingError::Invalid(why)) => match waiting(&app, &who, address, &code, Some(account)).await {
             Ok(waiting) => {
                 approval(&app, &who, &waiting, Some(&verdict), &why, StatusCode::UNPROCESSABLE_ENTITY)
             }

@@ -2,10 +2,11 @@
 //! its pages are. The personal account's pages are at the root, an organisation's below
 //! `/organisations/{id}`; a device's page has the frame of the account that owns it.
 
-use super::layout::{AccountEntry, Frame, Tab, Tone};
+use super::layout::{AccountEntry, Frame, Link, Tab, Tone};
 use crate::app::App;
 use crate::auth::SignedIn;
-use bramble_model::account::{Deed, Standing};
+use bramble_model::Timestamp;
+use bramble_model::account::{Deed, Standing, two_factor_deadline};
 use bramble_store::memberships::Belonging;
 use bramble_wire::AccountId;
 use bramble_wire::device_api::AccountKind;
@@ -49,6 +50,10 @@ fn framed(app: &App, who: &SignedIn, shown: Option<&Belonging>, current: &str) -
         .accounts(who.belongings.iter().map(entry).collect())
         .tabs(shown.map(|shown| tabs(who, shown)).unwrap_or_default())
         .current(current);
+    let frame = match shown.and_then(|shown| two_factor_deadline(shown.account.two_factor_required_at)) {
+        Some(deadline) if who.owes_second_factor => ask_for_second_factor(app, frame, deadline),
+        _ => frame,
+    };
     warn_of_plain_http(app, frame)
 }
 
@@ -58,6 +63,8 @@ const TABS: &[(&str, &str, AccountKind, Deed)] = &[
     ("Settings", "settings", AccountKind::Personal, Deed::ManageKeys),
     ("Devices", "devices", AccountKind::Organisation, Deed::ViewDevices),
     ("Users", "users", AccountKind::Organisation, Deed::ViewMembers),
+    ("Provisioning", "provisioning", AccountKind::Organisation, Deed::ManageKeys),
+    ("Audit log", "audit-log", AccountKind::Organisation, Deed::ViewAuditLog),
     ("Settings", "settings", AccountKind::Organisation, Deed::ManageSettings),
 ];
 
@@ -67,6 +74,16 @@ fn tabs(who: &SignedIn, shown: &Belonging) -> Vec<Tab> {
     let root = root(account.kind, account.id);
     let theirs = TABS.iter().filter(|(_, _, kind, deed)| *kind == account.kind && standing.may(*deed));
     theirs.map(|(label, page, ..)| Tab::new(label, format!("{root}/{page}"))).collect()
+}
+
+/// For a member without one, while the days of grace last.
+fn ask_for_second_factor(app: &App, frame: Frame, deadline: Timestamp) -> Frame {
+    let days = (deadline - app.clock.now()).whole_days().max(0) + 1;
+    let left = if days == 1 { "within a day".to_owned() } else { format!("within {days} days") };
+    let text =
+        format!("This organisation requires two-factor authentication. Set it up {left} to keep access.");
+    let action = Link::new("Set up two-factor authentication", "/settings/account/two-factor");
+    frame.banner(Tone::Warning, text, Some(action))
 }
 
 fn warn_of_plain_http(app: &App, frame: Frame) -> Frame {

@@ -52,6 +52,7 @@ struct World {
     member: String,
     invitation: String,
     link: String,
+    shared_key: String,
     device: String,
     session: String,
     key: String,
@@ -64,7 +65,12 @@ fn of_organisation(method: &str, pattern: &str) -> Option<(Who, &'static str)> {
     use Who::{Administrator, Member};
     let below = pattern.strip_prefix("/organisations/{organisation}")?;
     Some(match (method, below) {
-        ("GET", "" | "/devices" | "/devices/rows" | "/users") | ("GET" | "POST", "/leave") => (Member, ""),
+        ("GET", "" | "/devices" | "/devices/rows" | "/tags" | "/users") | ("GET" | "POST", "/leave") => {
+            (Member, "")
+        }
+        ("GET", "/audit-log") | ("POST", "/audit-log/export") => (Administrator, ""),
+        ("GET", "/provisioning") | ("GET" | "POST", "/auth-keys/{id}/delete") => (Administrator, ""),
+        ("POST", "/auth-keys") => (Administrator, "description=k&ttl_days=7"),
         ("GET" | "POST", "/users/{user}/role" | "/users/{user}/remove") => {
             (Administrator, "from=member&role=member")
         }
@@ -156,14 +162,14 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
             (OwnDevice, session, json!({ "state": "connected" }).to_string())
         }
         _ => match of_organisation(method, pattern) {
-            Some((who, body)) => (who, "", body.to_owned()),
+            Some((who, body)) => (who, it.shared_key.as_str(), body.to_owned()),
             None => of_updates(method, pattern, it)?,
         },
     };
     // What an administrator decides wants a proof; a name is no danger.
     let decides = method == "POST"
         && pattern.starts_with("/organisations/{organisation}/")
-        && pattern != "/organisations/{organisation}/settings";
+        && !["settings", "audit-log/export"].iter().any(|end| pattern.ends_with(&format!("}}/{end}")));
     let fresh = decides
         || matches!(
             (method, pattern),
@@ -229,16 +235,20 @@ async fn send(desk: &Desk, method: &str, rule: &Rule, with: With<'_>) -> (Status
 }
 
 /// An organisation of Ann's with a member and an invitation that waits.
-async fn organisation(desk: &Desk, ann: &Person, member: &Person) -> (String, String, String) {
+async fn organisation(desk: &Desk, ann: &Person, member: &Person) -> (String, String, String, String) {
     let shed = desk.organisation(ann, "Shed").await;
     desk.join(shed, member, Role::Member).await;
     let link = desk.invitation(ann, shed, "ivy@example.org", Role::Member).await;
     let waiting = desk.app.store.invitations(shed, 10).await.expect("reads");
-    (shed.to_string(), waiting[0].id.to_string(), link)
+    let form = [("description", "k"), ("ttl_days", "7")];
+    let made = ann.post(&format!("/organisations/{shed}/auth-keys"), &form).await;
+    assert_eq!(made.status, StatusCode::OK);
+    let keys = desk.app.store.auth_keys(shed, 1).await.expect("reads");
+    (shed.to_string(), waiting[0].id.to_string(), link, keys[0].id.to_string())
 }
 
 async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
-    let (organisation, invitation, link) = organisation(desk, ann, member).await;
+    let (organisation, invitation, link, shared_key) = organisation(desk, ann, member).await;
     let device = desk.device(ann, "s1").await.online().await;
     ann.post(&format!("/devices/{}/settings", device.id), &[("name", "s1")]).await;
     let opened = ann.fetch("POST", "/sessions", json!({ "device_id": device.id, "kind": "shell" })).await;
@@ -254,6 +264,7 @@ async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
         member: member.user.to_string(),
         invitation,
         link,
+        shared_key,
         device: device.id.to_string(),
         session: opened.text("id"),
         key: key.id.to_string(),

@@ -1,7 +1,10 @@
 //! Organisations: making one, entering one, and what a stranger sees of it.
 
+mod audit_log;
 mod invitations;
 mod members;
+mod provisioning;
+mod tags;
 mod transfer;
 
 use crate::desk::Desk;
