@@ -76,7 +76,8 @@ async fn a_code_may_be_approved_for_an_organisation_that_one_administers() {
     let asked = json!({ "client_id": "t", "login_hint": "s1" });
     let code = desk.device_call("POST", "/client/device", None, Some(asked)).await.text("user_code");
     let page = format!("/verify/{code}");
-    assert!(ann.get(&page).await.body.contains("Shed") && !bob.get(&page).await.body.contains("Shed"));
+    let choice = format!("<option value=\"{shed}\"");
+    assert!(ann.get(&page).await.body.contains(&choice) && !bob.get(&page).await.body.contains(&choice));
     let approve = |account: String| {
         vec![("decision", "approve".to_owned()), ("name", "x".to_owned()), ("account", account)]
     };
