@@ -77,9 +77,17 @@ actions! {
     FilesStarted = "files_started", "File transfer session started";
     SessionEnded = "session_ended", "Session ended by a user";
     AuthKeyCreated = "auth_key_created", "Auth key created";
+    AuthKeyUpdated = "auth_key_updated", "Auth key updated";
     AuthKeyDeleted = "auth_key_deleted", "Auth key deleted";
     AuthKeyUsed = "auth_key_used", "Auth key used";
     AuthKeyRefused = "auth_key_refused", "Auth key refused";
+    ApiTokenCreated = "api_token_created", "API access token created";
+    ApiTokenRevoked = "api_token_revoked", "API access token revoked";
+    DeviceIdentityCreated = "device_identity_created", "Device identity created";
+    DeviceIdentityUpdated = "device_identity_updated", "Device identity updated";
+    DeviceIdentityDeleted = "device_identity_deleted", "Device identity deleted";
+    DeviceIdentityExchanged = "device_identity_exchanged", "Device identity exchanged";
+    DeviceIdentityRefused = "device_identity_refused", "Device identity refused";
     ArtefactCreated = "artefact_created", "Artefact created";
     ArtefactDeleted = "artefact_deleted", "Artefact deleted";
     DeploymentCreated = "deployment_created", "Deployment created";

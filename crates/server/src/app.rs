@@ -49,6 +49,8 @@ pub struct App {
     pub linking: crate::linking::Linking,
     /// Slows down guessing.
     pub throttle: crate::auth::Throttle,
+    /// Counts the requests of programs.
+    pub api_limit: crate::management::RateLimit,
     /// Hashes and checks passwords, a few at a time.
     pub passwords: crate::auth::Passwords,
     /// Wakes the delivery of mail.
@@ -95,6 +97,7 @@ impl App {
             signalling: crate::sessions::Signalling::default(),
             linking: crate::linking::Linking::default(),
             throttle: crate::auth::Throttle::default(),
+            api_limit: crate::management::RateLimit::default(),
             passwords: crate::auth::Passwords::default(),
             outbox: crate::mail::Outbox::default(),
             relay,

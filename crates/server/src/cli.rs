@@ -4,7 +4,7 @@ use crate::admin::{self, Request, Response};
 use crate::config::settings::ALL;
 use crate::config::{Config, LogFormat, Problem, Values, check};
 use crate::lifecycle;
-use bramble_wire::MailId;
+use bramble_wire::{AccountId, MailId};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -32,6 +32,7 @@ pub fn main() -> ExitCode {
             operate(&matches, Ok(Request::UserResetTwoFactor { email: text(&matches, "email") }))
         }
         ("auth-key", "create") => operate(&matches, Ok(auth_key_create(&matches))),
+        ("token", "create") => operate(&matches, token_create(&matches)),
         ("mail", "list") => operate(&matches, Ok(Request::MailList)),
         ("mail", "show") => operate(&matches, mail_show(&matches)),
         _ => ExitCode::from(2),
@@ -69,6 +70,7 @@ pub fn command() -> Command {
                 .subcommand(person("reset-2fa", "Turn off the second factor of somebody who lost it")),
         )
         .subcommand(group("auth-key", "Keys that link a device").subcommand(auth_key_create_command()))
+        .subcommand(group("token", "Tokens of the management API").subcommand(token_create_command()))
         .subcommand(
             group("mail", "The outbox, above all where no mail server is configured")
                 .subcommand(operators(Command::new("list").about("List the newest messages")))
@@ -109,6 +111,12 @@ fn auth_key_create_command() -> Command {
                 .value_parser(value_parser!(u16).range(1..=90))
                 .help("Days until it expires, 1 to 90"),
         )
+}
+
+fn token_create_command() -> Command {
+    operators(Command::new("create").about("Create a management API access token of an organisation"))
+        .arg(required("org", "ID", "The organisation's id, as in the address of its pages"))
+        .arg(required("description", "TEXT", "What the token is for"))
 }
 
 fn required(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {
@@ -254,6 +262,18 @@ fn auth_key_create(matches: &ArgMatches) -> Request {
         description: text(matches, "description"),
         ttl_days: matches.get_one("ttl-days").copied(),
     }
+}
+
+fn token_create(matches: &ArgMatches) -> Result<Request, String> {
+    Ok(Request::TokenCreate {
+        organisation: organisation(matches)?,
+        description: text(matches, "description"),
+    })
+}
+
+fn organisation(matches: &ArgMatches) -> Result<AccountId, String> {
+    let id = text(matches, "org");
+    id.parse().map_err(|_| format!("“{id}” is not the id of an organisation."))
 }
 
 fn mail_show(matches: &ArgMatches) -> Result<Request, String> {

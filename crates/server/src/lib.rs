@@ -24,6 +24,7 @@ pub mod link;
 pub mod linking;
 pub mod live;
 pub mod mail;
+pub mod management;
 pub mod metrics;
 pub mod middleware;
 pub mod organisations;

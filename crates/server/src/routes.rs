@@ -6,7 +6,8 @@
 
 use crate::app::Ctx;
 use crate::{
-    accounts, audit, deployments, devices, link, linking, live, middleware, organisations, sessions, web,
+    accounts, audit, deployments, devices, link, linking, live, management, middleware, organisations,
+    sessions, web,
 };
 use axum::Router;
 use axum::extract::State;
@@ -41,6 +42,8 @@ pub fn router(app: Ctx) -> Router {
     let routes = routes
         .method_not_allowed_fallback(web::errors::method_not_allowed)
         .fallback(web::errors::not_found)
+        // Programs are proved and counted before anything below their path answers.
+        .layer(from_fn_with_state(Arc::clone(&app), management::guard::guard))
         // A form whose handler asks for a fresh sign-in is kept and goes on after it.
         .layer(from_fn_with_state(Arc::clone(&app), accounts::pages::fresh::keep_form))
         .with_state(Arc::clone(&app));

@@ -10,6 +10,7 @@
 //! rows are checked, or a transaction that locks the parent row first. Each noun's races are tested on both engines.
 
 pub mod accounts;
+pub mod api_tokens;
 pub mod artefacts;
 pub mod audit;
 pub mod auth_keys;

@@ -57,6 +57,10 @@ typed_id! {
     DeviceId,
     /// A key that links one device without a person.
     AuthKeyId,
+    /// A token of the management API.
+    ApiTokenId,
+    /// A key pair that links its device again and again.
+    DeviceIdentityId,
     /// An invitation into an organisation.
     InvitationId,
     /// A device waiting for somebody to approve its code.

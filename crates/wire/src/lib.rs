@@ -15,10 +15,11 @@ pub mod deployments;
 pub mod device_api;
 pub mod events;
 pub mod ids;
+pub mod management;
 pub mod signalling;
 pub mod signature;
 
 pub use ids::{
-    AccountId, ArtefactId, AuditEventId, AuthKeyId, DeploymentId, DeviceId, InvitationId, LinkRequestId,
-    MailId, RolloutId, SessionId, UserId, WebSessionId,
+    AccountId, ApiTokenId, ArtefactId, AuditEventId, AuthKeyId, DeploymentId, DeviceId, DeviceIdentityId,
+    InvitationId, LinkRequestId, MailId, RolloutId, SessionId, UserId, WebSessionId,
 };

@@ -6,6 +6,7 @@
 //! its slice, its flags in `cli`.
 
 pub mod client;
+mod keys_and_tokens;
 mod people;
 pub mod socket;
 
@@ -17,7 +18,7 @@ use crate::mail;
 use bramble_model::auth_key::TtlDays;
 use bramble_model::text;
 use bramble_store::StoreError;
-use bramble_wire::MailId;
+use bramble_wire::{AccountId, MailId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -62,6 +63,13 @@ pub enum Request {
         /// How long it can be used.
         ttl_days: Option<u16>,
     },
+    /// `bramble token create`.
+    TokenCreate {
+        /// The organisation's id.
+        organisation: AccountId,
+        /// What the token is for.
+        description: String,
+    },
     /// `bramble mail list`.
     MailList,
     /// `bramble mail show`.
@@ -81,6 +89,7 @@ impl std::fmt::Debug for Request {
             Self::UserEnable { .. } => "UserEnable",
             Self::UserResetTwoFactor { .. } => "UserResetTwoFactor",
             Self::AuthKeyCreate { .. } => "AuthKeyCreate",
+            Self::TokenCreate { .. } => "TokenCreate",
             Self::MailList => "MailList",
             Self::MailShow { .. } => "MailShow",
         })
@@ -130,6 +139,9 @@ pub async fn handle(app: &App, request: Request) -> Response {
         Request::UserResetTwoFactor { email } => people::reset_two_factor(app, &email).await,
         Request::AuthKeyCreate { user, description, ttl_days } => {
             auth_key_create(app, &user, &description, ttl_days).await
+        }
+        Request::TokenCreate { organisation, description } => {
+            keys_and_tokens::token_create(app, organisation, &description).await
         }
         Request::MailList => mail::list(app).await.map_or_else(failed, |mails| mail_list(&mails)),
         Request::MailShow { id } => {

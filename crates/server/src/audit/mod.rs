@@ -10,12 +10,12 @@ pub mod log;
 pub mod pages;
 
 use crate::app::App;
-use crate::auth::SignedIn;
+use crate::auth::{ApiToken, SignedIn};
 use bramble_model::audit::{Action, Source};
 use bramble_store::audit::{NewEvent, Party};
 use bramble_store::devices::Device;
 use bramble_store::{StoreError, Tx};
-use bramble_wire::{AccountId, ArtefactId, AuthKeyId, DeviceId, InvitationId, UserId};
+use bramble_wire::{AccountId, ApiTokenId, ArtefactId, AuthKeyId, DeviceId, InvitationId, UserId};
 use uuid::Uuid;
 
 /// Who does something, and from where.
@@ -46,6 +46,11 @@ impl Actor {
     /// A device that brought this key.
     pub fn auth_key(id: AuthKeyId, description: &str) -> Self {
         Self { source: Source::Device, party: auth_key(id, description) }
+    }
+
+    /// A program with a token of the management API.
+    pub fn program(token: &ApiToken) -> Self {
+        Self { source: Source::Api, party: api_token(token.id, &token.description) }
     }
 
     /// The operator's command line.
@@ -132,6 +137,11 @@ pub async fn record_all(
         actor: actor.party.clone(),
     };
     tx.record_audits(lines.into_iter().map(event).collect()).await
+}
+
+/// A token of the management API as the subject of a line.
+pub fn api_token(id: ApiTokenId, description: &str) -> Party {
+    Party { kind: "api_token", id: Some(id.0), name: description.to_owned() }
 }
 
 /// Writes a line. `details` are facts for people: never a secret, never an address.

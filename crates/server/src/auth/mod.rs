@@ -5,6 +5,8 @@
 //! their own. What is not here: what a caller may do with a thing; operations ask
 //! [`crate::accounts::standing`].
 
+pub mod api_token;
+pub mod by;
 pub mod cookies;
 pub mod device;
 mod form;
@@ -14,6 +16,8 @@ pub mod return_to;
 pub mod signed_in;
 pub mod throttle;
 
+pub use api_token::ApiToken;
+pub use by::By;
 pub use device::Device;
 pub use fresh::Fresh;
 pub use password::Passwords;

@@ -46,6 +46,8 @@ pub enum Scope {
     CodeRequests,
     /// Relay credentials that one device asks for outside of sessions.
     IceServers,
+    /// Unknown tokens of the management API from one address.
+    ApiTokens,
 }
 
 /// How a scope slows down.
@@ -68,6 +70,7 @@ impl Scope {
             Self::RequestAddress | Self::CodeAccount | Self::IceServers => hourly(20),
             Self::MailRecipient => hourly(5),
             Self::CodeAddress => hourly(60),
+            Self::ApiTokens => Rule::Window { count: 100, per: Duration::minutes(1) },
             // As many as may be open at once and those that were decided, of a workshop behind one router.
             Self::CodeRequests => Rule::Window { count: 100, per: Duration::minutes(15) },
         }

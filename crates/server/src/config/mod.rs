@@ -206,7 +206,7 @@ impl std::fmt::Debug for Hidden {
     }
 }
 
-/// Bounds on what a stranger may cost. Settings only for tests, but for one: the defaults are the product's.
+/// Bounds on what a stranger may cost. Settings only for tests, but for two: the defaults are the product's.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Connections at once, whatever they speak.
@@ -228,6 +228,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Live streams of one browser session.
     pub live_streams: usize,
+    /// Requests of one management API token in an hour of the clock; 0 counts nothing. A setting.
+    pub api_requests: u32,
 }
 
 impl Default for Limits {
@@ -245,6 +247,7 @@ impl Default for Limits {
             // An offer is 64 KiB of SDP, which JSON may double.
             body_bytes: 256 * 1024,
             live_streams: 12,
+            api_requests: 5_000,
         }
     }
 }

@@ -78,6 +78,12 @@ pub const ALL: &[Setting] = &[
         Some("4000"),
         "Connections at once from one IPv4 address or IPv6 /64, without trusted proxies, this machine, and the streams of linked devices",
     ),
+    setting(
+        "api-rate-limit",
+        "N",
+        Some("5000"),
+        "Requests of one management API token in an hour of the clock; 0 counts nothing",
+    ),
     setting("registration", "WHO", Some("invitation"), "Who may sign up: invitation, open or closed"),
     switch(setting(
         "allow-insecure-http",

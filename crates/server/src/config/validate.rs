@@ -62,6 +62,7 @@ impl Reading<'_> {
         if per_address == Some(0) {
             self.problem("connections-per-address", "must be at least 1");
         }
+        let api_requests: Option<u32> = self.parse("api-rate-limit", "a number");
         let database = self.database(&data);
         let relay = self.relay();
         let smtp_url = self.smtp_url();
@@ -72,6 +73,7 @@ impl Reading<'_> {
         config.log_format = log_format?;
         config.ping_interval = Duration::from_secs(ping?);
         config.limits.connections_per_address = per_address?;
+        config.limits.api_requests = api_requests?;
         config.http_listen = self.parse("http-listen", ADDRESS);
         config.metrics_listen = self.parse("metrics-listen", ADDRESS);
         config.trusted_proxies = self.networks("trusted-proxies");

@@ -142,6 +142,13 @@ bodies! {
         email: Untrusted,
         at: String,
     }
+    /// An organisation has another API access token.
+    NewApiToken / NewApiTokenText / NewApiTokenHtml = "mail/new_api_token.txt", "mail/new_api_token.html" {
+        organisation: Untrusted,
+        description: Untrusted,
+        who: Untrusted,
+        at: String,
+    }
     /// An organisation requires a second factor, or no longer.
     TwoFactorRule / TwoFactorRuleText / TwoFactorRuleHtml = "mail/two_factor_rule.txt", "mail/two_factor_rule.html" {
         organisation: Untrusted,

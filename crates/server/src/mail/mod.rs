@@ -22,9 +22,9 @@ use bramble_model::two_factor::FEW_RECOVERY_CODES;
 use bramble_store::mails::NewMail;
 use bramble_store::{StoreError, Tx};
 use messages::{
-    AlreadyRegistered, DeviceLinked, Frame, Invitation, JoinedAsOther, NewAdministrator, NewBrowser,
-    PasswordChanged, RecoveryCodeUsed, ResetPassword, TwoFactorOff, TwoFactorOn, TwoFactorRule, Untrusted,
-    VerifyEmail,
+    AlreadyRegistered, DeviceLinked, Frame, Invitation, JoinedAsOther, NewAdministrator, NewApiToken,
+    NewBrowser, PasswordChanged, RecoveryCodeUsed, ResetPassword, TwoFactorOff, TwoFactorOn, TwoFactorRule,
+    Untrusted, VerifyEmail,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -212,6 +212,24 @@ pub fn new_administrator(app: &App, recipient: &str, organisation: &str, name: &
         at: messages::moment(app.clock.now()),
     };
     message("new_administrator", recipient, "Your organisation has a new administrator", &body)
+}
+
+/// Tells an administrator that there is a new API access token.
+pub fn new_api_token(
+    app: &App,
+    recipient: &str,
+    organisation: &str,
+    description: &str,
+    who: &str,
+) -> Message {
+    let body = NewApiToken {
+        frame: Frame::of(app),
+        organisation: Untrusted::new(organisation),
+        description: Untrusted::new(description),
+        who: Untrusted::new(who),
+        at: messages::moment(app.clock.now()),
+    };
+    message("new_api_token", recipient, "Your organisation has a new API access token", &body)
 }
 
 /// Tells an administrator that the rule about second factors changed.

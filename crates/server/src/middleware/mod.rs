@@ -7,6 +7,7 @@ mod headers;
 mod log;
 
 use crate::app::Ctx;
+use crate::management;
 use crate::web::errors;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -30,6 +31,7 @@ pub fn around(router: Router, app: &Ctx) -> Router {
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
         .layer(from_fn(errors::word))
+        .layer(from_fn(management::guard::charset))
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(Arc::clone(app), headers::set))
         .layer(from_fn_with_state(Arc::clone(app), log::line))

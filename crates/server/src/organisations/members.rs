@@ -213,7 +213,7 @@ pub async fn end_kept_out(app: &App) -> Result<(), StoreError> {
 }
 
 /// Tells the administrators, in the transaction that it tells of.
-pub(super) async fn tell_administrators(
+pub(crate) async fn tell_administrators(
     app: &App,
     tx: &Tx,
     account: AccountId,

@@ -3,6 +3,8 @@
 
 use super::{layout::Frame, page};
 use crate::error::ApiFailure;
+use crate::management::Failure;
+use crate::routes::{Credential, credential_of};
 use askama::Template;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -51,6 +53,7 @@ fn wordless(status: StatusCode) -> Response {
 /// Gives words to answers that have none.
 pub async fn word(request: Request, next: Next) -> Response {
     let html = wants_html(request.headers());
+    let program = credential_of(request.uri().path()) == Credential::ApiToken;
     let response = next.run(request).await;
     let too_large = response.status() == StatusCode::PAYLOAD_TOO_LARGE && !is_json(&response);
     if response.extensions().get::<Wordless>().is_none() && !too_large {
@@ -58,7 +61,9 @@ pub async fn word(request: Request, next: Next) -> Response {
     }
     let status = response.status();
     let (error, title, text) = words(status);
-    let mut worded = if html {
+    let mut worded = if program {
+        Failure::new(status, for_programs(status)).into_response()
+    } else if html {
         page(status, &ErrorPage { frame: Frame::default(), title, text })
     } else {
         ApiFailure::new(status, error, text).into_response()
@@ -90,6 +95,16 @@ fn words(status: StatusCode) -> (&'static str, &'static str, &'static str) {
             "This is a fault of the server, and its log has the details. Try again; if it stays so, tell the \
              operator of this server.",
         ),
+    }
+}
+
+/// The management API says it in a word.
+fn for_programs(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "Not found",
+        StatusCode::METHOD_NOT_ALLOWED => "Method not allowed",
+        StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than 64 KiB",
+        _ => "Internal server error",
     }
 }
 

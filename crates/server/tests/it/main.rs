@@ -9,6 +9,7 @@ mod event_stream;
 mod harness;
 mod linking;
 mod mail;
+mod management;
 mod organisations;
 mod program;
 mod routes;

@@ -2,6 +2,7 @@
 //! structs with typed ids and times.
 
 pub(crate) mod account;
+pub(crate) mod api_token;
 pub(crate) mod artefact;
 pub(crate) mod audit_event;
 pub(crate) mod auth_key;

@@ -7,6 +7,7 @@ mod m0001_start;
 mod m0002_two_factor;
 mod m0003_organisations;
 mod m0005_search;
+mod m0006_management;
 mod m0007_deployments;
 
 use sea_orm_migration::prelude::*;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_two_factor::Migration),
             Box::new(m0003_organisations::Migration),
             Box::new(m0005_search::Migration),
+            Box::new(m0006_management::Migration),
             Box::new(m0007_deployments::Migration),
         ]
     }
