@@ -205,7 +205,7 @@ impl Tx {
     }
 }
 
-fn auth_key(row: Model) -> AuthKey {
+pub(crate) fn auth_key(row: Model) -> AuthKey {
     AuthKey {
         id: row.id.into(),
         account: row.account_id.into(),

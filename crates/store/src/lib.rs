@@ -28,6 +28,7 @@ pub mod mail_links;
 pub mod mails;
 pub mod memberships;
 mod migration;
+pub mod organisation_keys;
 pub mod organisations;
 pub mod rollouts;
 pub mod sessions;

@@ -1,8 +1,10 @@
 //! Devices: what they say of themselves, and what people do with their entries. How they get an
 //! entry is `linking`'s work.
 
+pub mod api;
 pub mod device_api;
 pub mod pages;
+pub mod programs;
 pub mod rows;
 pub mod transfer;
 mod transfer_pages;
@@ -63,7 +65,7 @@ impl From<DeviceError> for ApiFailure {
 
 /// Every URL of this slice.
 pub fn routes() -> Router<Ctx> {
-    device_api::routes().merge(pages::routes()).merge(transfer_pages::routes())
+    api::routes().merge(device_api::routes()).merge(pages::routes()).merge(transfer_pages::routes())
 }
 
 /// A device that this person may see, and what the person is to its account.
@@ -259,21 +261,26 @@ pub async fn edit(app: &App, actor: &Actor, device: &Device, edit: Edit) -> Resu
 
 /// Removes a device: its entry, its token, its sessions.
 pub async fn delete(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), DeviceError> {
-    const WHY: &str = "The device was deleted.";
     let (device, _) = manageable(app, by, id).await?;
+    delete_for(app, &Actor::person(by), &device).await
+}
+
+/// Removes a device for somebody whose right to it was looked up.
+pub(crate) async fn delete_for(app: &App, actor: &Actor, device: &Device) -> Result<(), DeviceError> {
+    const WHY: &str = "The device was deleted.";
+    let id = device.id;
     let tx = app.store.begin().await?;
     if !tx.lock_account(device.account).await? {
         return Err(DeviceError::NotFound);
     }
     let ended = sessions::end_in(&tx, id, WHY, app.clock.now()).await?;
-    let undone = deployments::leave_in(app, &tx, id, Leaving::Deleted, &Actor::person(by)).await?;
+    let undone = deployments::leave_in(app, &tx, id, Leaving::Deleted, actor).await?;
     if !tx.delete_device(device.account, id).await? {
         return Err(DeviceError::NotFound);
     }
-    let subject = audit::device(&device);
+    let subject = audit::device(device);
     let details = format!("Serial number {}", device.serial_number);
-    audit::record(app, &tx, device.account, &Actor::person(by), Action::DeviceDeleted, subject, details)
-        .await?;
+    audit::record(app, &tx, device.account, actor, Action::DeviceDeleted, subject, details).await?;
     tx.commit().await?;
     sessions::tell_ended(app, &ended, WHY);
     deployments::tell_ended(app, &undone);

@@ -4,12 +4,14 @@
 //! Serial numbers are identifiers, never credentials: they are compared within one account only, and
 //! linking neither reads nor changes another account's devices.
 
+mod api;
 pub mod code;
 pub mod device_api;
 pub mod exchange;
 pub mod key_pages;
 pub mod keys;
 mod memory;
+pub mod programs;
 pub mod verify_pages;
 
 pub use memory::Linking;
@@ -95,7 +97,7 @@ impl From<LinkingError> for ApiFailure {
 
 /// Every URL of this slice.
 pub fn routes() -> Router<Ctx> {
-    device_api::routes().merge(verify_pages::routes()).merge(key_pages::routes())
+    api::routes().merge(device_api::routes()).merge(verify_pages::routes()).merge(key_pages::routes())
 }
 
 /// Erases what has outlived its purpose. Called every few minutes.

@@ -5,6 +5,7 @@ use super::{Failure, reading};
 use crate::app::Ctx;
 use axum::extract::{FromRequest, Request};
 use bramble_model::auth_key::TtlDays;
+use bramble_model::tags::Tags;
 use bramble_model::{phrases, text};
 use serde_json::{Map, Value};
 
@@ -141,6 +142,21 @@ impl Fields {
         )
     }
 
+    /// Tags of a device.
+    pub fn tags(&mut self, name: &str) -> Sent<Tags> {
+        match self.list(name) {
+            Sent::Absent => Sent::Absent,
+            Sent::Cleared => Sent::Cleared,
+            Sent::Value(list) => match Tags::new(&list) {
+                Ok(tags) => Sent::Value(tags),
+                Err(why) => {
+                    self.problems.push(why.to_string());
+                    Sent::Absent
+                }
+            },
+        }
+    }
+
     /// How many days a key lives; one if nothing is said.
     pub fn ttl_days(&mut self, name: &str) -> TtlDays {
         let days = match self.fields.get(name) {
@@ -159,6 +175,16 @@ impl Fields {
 }
 
 impl<T> Sent<T> {
+    /// For what exists: nothing stays, cleared is none.
+    #[expect(clippy::option_option, reason = "it stays, it goes, or it is this")]
+    pub fn change(self) -> Option<Option<T>> {
+        match self {
+            Self::Absent => None,
+            Self::Cleared => Some(None),
+            Self::Value(value) => Some(Some(value)),
+        }
+    }
+
     /// Changes what was sent.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Sent<U> {
         match self {

@@ -4,6 +4,7 @@ use super::Failure;
 use crate::app::Ctx;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
+use bramble_store::device_search::Slice;
 use bramble_wire::management::Meta;
 use std::str::FromStr;
 
@@ -25,6 +26,11 @@ impl Page {
         // What the databases count with.
         const FAR: u64 = i64::MAX.unsigned_abs();
         self.page.saturating_sub(1).saturating_mul(self.per_page).min(FAR)
+    }
+
+    /// The part of the list.
+    pub fn slice(self) -> Slice {
+        Slice { offset: self.offset(), limit: self.per_page }
     }
 
     /// What an answer says of itself.
@@ -64,9 +70,10 @@ impl FromRequestParts<Ctx> for Page {
 }
 
 /// The value of a parameter of the query string, the last if it is there twice.
-pub fn parameter(parts: &Parts, name: &str) -> Option<String> {
-    let query = parts.uri.query().unwrap_or_default();
-    let found = url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name).last();
+pub fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    let found = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .filter(|(key, _)| key == name)
+        .last();
     found.map(|(_, value)| value.into_owned())
 }
 

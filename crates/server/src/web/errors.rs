@@ -68,8 +68,11 @@ pub async fn word(request: Request, next: Next) -> Response {
     } else {
         ApiFailure::new(status, error, text).into_response()
     };
-    if let Some(allow) = response.headers().get(header::ALLOW) {
-        worded.headers_mut().insert(header::ALLOW, allow.clone());
+    // What was said besides the words stays: `Allow`, what is left of a program's requests.
+    for (name, value) in response.headers() {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            worded.headers_mut().insert(name, value.clone());
+        }
     }
     worded
 }

@@ -1,11 +1,13 @@
 //! Every route × every kind of caller, compared with one table. A route without a row here fails.
 
 use crate::desk::{Desk, Device, Person, request};
+use crate::management::Program;
 use axum::body::Body;
 use bramble_model::account::{Role, TWO_FACTOR_GRACE};
 use bramble_model::{OsRandom, Random, Secret, SecretKind};
 use bramble_server::accounts::{self, NewUser};
 use bramble_server::auth::password::Password;
+use bramble_server::management::tokens;
 use bramble_server::routes::{Caller, Credential, TABLE, credential_of};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use http::{Method, StatusCode};
@@ -28,6 +30,10 @@ enum Who {
     Member,
     /// Its administrators; to everybody else, members included, it does not exist.
     Administrator,
+    /// A program, about its organisation.
+    Program,
+    /// A program of the organisation whose thing the path names; to others it does not exist.
+    OwnProgram,
     /// A device, about itself.
     Device,
     /// The device whose thing the path names; to others it does not exist.
@@ -58,6 +64,22 @@ struct World {
     key: String,
     code: String,
     deployment: String,
+    /// A token of the organisation, and a device and a key of its own.
+    api_token: String,
+    its_device: String,
+    its_key: String,
+}
+
+/// What programs call: who, of what, and a body.
+fn of_program<'w>(method: &str, pattern: &str, it: &'w World) -> Option<(Who, &'w str, &'static str)> {
+    use Who::{OwnProgram, Program};
+    Some(match (method, pattern.strip_prefix("/organisation/")?) {
+        ("GET", "auth-keys" | "devices") => (Program, "", ""),
+        ("POST", "auth-keys") => (Program, "", r#"{"description":"k"}"#),
+        ("GET" | "PATCH" | "DELETE", "auth-keys/{id}") => (OwnProgram, &it.its_key, "{}"),
+        ("GET" | "PATCH" | "DELETE", "devices/{id}") => (OwnProgram, &it.its_device, "{}"),
+        _ => return None,
+    })
 }
 
 /// The pages of an organisation: who, and a form.
@@ -163,7 +185,10 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         }
         _ => match of_organisation(method, pattern) {
             Some((who, body)) => (who, it.shared_key.as_str(), body.to_owned()),
-            None => of_updates(method, pattern, it)?,
+            None => match of_program(method, pattern, it) {
+                Some((who, id, body)) => (who, id, body.to_owned()),
+                None => of_updates(method, pattern, it)?,
+            },
         },
     };
     // What an administrator decides wants a proof; a name is no danger.
@@ -247,8 +272,21 @@ async fn organisation(desk: &Desk, ann: &Person, member: &Person) -> (String, St
     (shed.to_string(), waiting[0].id.to_string(), link, keys[0].id.to_string())
 }
 
+/// What a program of the organisation has: its token, a device, a key.
+async fn of_organisation_programs(desk: &Desk, ann: &Person, organisation: &str) -> (String, String, String) {
+    let organisation = organisation.parse().expect("an id");
+    let made = tokens::create_as_operator(&desk.app, organisation, "ci").await.expect("a token");
+    let token = made.secret.expose().to_owned();
+    let program = Program::with(desk, &token);
+    let device = desk.device(ann, "o1").await;
+    desk.give(ann, &device, organisation).await;
+    let key = program.json("POST", "/organisation/auth-keys", json!({ "description": "k" })).await;
+    (token, device.id.to_string(), key.text("id"))
+}
+
 async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
     let (organisation, invitation, link, shared_key) = organisation(desk, ann, member).await;
+    let (api_token, its_device, its_key) = of_organisation_programs(desk, ann, &organisation).await;
     let device = desk.device(ann, "s1").await.online().await;
     ann.post(&format!("/devices/{}/settings", device.id), &[("name", "s1")]).await;
     let opened = ann.fetch("POST", "/sessions", json!({ "device_id": device.id, "kind": "shell" })).await;
@@ -270,6 +308,9 @@ async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
         key: key.id.to_string(),
         code,
         deployment: desk.deployment(ann, ann.account, device.id).await.to_string(),
+        api_token,
+        its_device,
+        its_key,
     };
     (world, device)
 }
@@ -298,7 +339,8 @@ fn turn(method: &str, pattern: &str) -> u8 {
         ) => 6,
         ("POST", "/organisations/{organisation}/invitations/{invitation}/revoke") | ("DELETE", "/me") => 7,
         ("POST", "/devices/{id}/sign-out") => 8,
-        ("POST", "/devices/{id}/delete") => 9,
+        ("POST", "/devices/{id}/delete")
+        | ("DELETE", "/organisation/auth-keys/{id}" | "/organisation/devices/{id}") => 9,
         _ => 1,
     }
 }
@@ -308,7 +350,9 @@ async fn every_route_serves_exactly_its_callers() {
     let desk = Desk::new().await;
     let (ann, eve, mem) = (desk.person("ann").await, desk.person("eve").await, desk.person("mem").await);
     // Eve is an administrator, too, but of another organisation.
-    desk.organisation(&eve, "Barn").await;
+    let barn = desk.organisation(&eve, "Barn").await;
+    let barns = tokens::create_as_operator(&desk.app, barn, "ci").await.expect("a token");
+    let barns = barns.secret.expose().to_owned();
     let new = NewUser {
         email: "una@example.org".to_owned(),
         name: "Una".to_owned(),
@@ -344,7 +388,7 @@ async fn every_route_serves_exactly_its_callers() {
         let (unverified, stranger) = (ask(With::Cookie(&una)).await.0, ask(With::Cookie(&eves)).await.0);
         match rule.who {
             Who::Everybody => {}
-            Who::Device | Who::OwnDevice => {
+            Who::Device | Who::OwnDevice | Who::Program | Who::OwnProgram => {
                 let none = StatusCode::UNAUTHORIZED;
                 assert_eq!((nobody.0, unverified, stranger), (none, none, none), "{name} looks at a cookie");
             }
@@ -366,6 +410,9 @@ async fn every_route_serves_exactly_its_callers() {
         if matches!(rule.who, Who::Owner | Who::Member | Who::Administrator) {
             assert_eq!(stranger, StatusCode::NOT_FOUND, "{name} to somebody else");
         }
+        if rule.who == Who::OwnProgram {
+            assert_eq!(ask(With::Bearer(&barns)).await.0, StatusCode::NOT_FOUND, "{name}");
+        }
         if rule.who == Who::OwnDevice {
             assert_eq!(ask(With::Bearer(&foreign.token)).await.0, StatusCode::NOT_FOUND, "{name}");
         }
@@ -386,6 +433,7 @@ async fn all_serve_their_owner(desk: &Desk, ann: &Person, device: &Device, it: &
         let with = match rule.who {
             Who::Person | Who::Owner | Who::Member | Who::Administrator => With::Cookie(&ann.cookie),
             Who::Device | Who::OwnDevice => With::Bearer(&device.token),
+            Who::Program | Who::OwnProgram => With::Bearer(&it.api_token),
             Who::Everybody | Who::Account => continue,
         };
         let (status, _) = send(desk, method, &rule, with).await;

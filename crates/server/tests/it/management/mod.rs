@@ -1,12 +1,15 @@
 //! The management API, asked as scripts ask it.
 
+mod auth_keys;
 mod common;
+mod devices;
 
 use crate::desk::{Answer, Desk, request};
 use axum::body::Body;
 use bramble_server::management::tokens;
 use bramble_wire::AccountId;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use serde_json::Value;
 
 /// A program with a token.
 pub struct Program<'d> {
@@ -29,6 +32,16 @@ impl<'d> Program<'d> {
 
     pub async fn get(&self, path: &str) -> Answer {
         self.raw("GET", path, &[], Vec::new()).await
+    }
+
+    pub async fn json(&self, method: &str, path: &str, body: Value) -> Answer {
+        let kind = [(CONTENT_TYPE.as_str(), "application/json")];
+        self.raw(method, path, &kind, body.to_string().into()).await
+    }
+
+    pub async fn form(&self, method: &str, path: &str, form: &str) -> Answer {
+        let kind = [(CONTENT_TYPE.as_str(), "application/x-www-form-urlencoded")];
+        self.raw(method, path, &kind, form.to_owned().into()).await
     }
 
     pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
