@@ -31,6 +31,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(2);
 /// For one call on the bus; the updater may have to be started.
 const BUS_TIME: Duration = Duration::from_secs(30);
 const MAX_REASON: usize = 255;
+/// Output in a report, as JSON; the server takes bodies of 160 KiB.
+const MAX_REPORT: usize = 128 * 1024;
 
 /// Why a round ended early.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +133,7 @@ impl Work<'_> {
 
     async fn output(&self) -> Option<String> {
         let text = within(async { Ok(self.updater.get_output().await?) }).await.ok()?;
-        (!text.is_empty()).then(|| last(&text, MAX_OUTPUT))
+        (!text.is_empty()).then(|| reportable(&text))
     }
 
     async fn commit(&self) -> Result<(), Trouble> {
@@ -291,6 +293,19 @@ impl Work<'_> {
     }
 }
 
+/// The end of an output that fits into a report: what a terminal would hide takes six bytes in JSON, and a
+/// report that is too large would be refused together with the outcome in it.
+fn reportable(text: &str) -> String {
+    let mut most = MAX_OUTPUT;
+    loop {
+        let end = last(text, most);
+        if serde_json::to_string(&end).is_ok_and(|json| json.len() <= MAX_REPORT) {
+            return end;
+        }
+        most /= 2;
+    }
+}
+
 /// The end of a text, at most so many bytes and whole characters.
 fn last(text: &str, most: usize) -> String {
     let start = text.len().saturating_sub(most);
@@ -312,6 +327,14 @@ fn refusal_is_final(result: Result<(), CallError>) -> Result<(), Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_output_never_makes_a_report_too_large() {
+        let escapes = "\u{1}".repeat(MAX_OUTPUT);
+        let json = serde_json::to_string(&reportable(&escapes)).expect("serialises");
+        assert!(json.len() <= MAX_REPORT && json.len() > MAX_REPORT / 4, "{}", json.len());
+        assert_eq!(reportable(&"a".repeat(MAX_OUTPUT + 9)).len(), MAX_OUTPUT);
+    }
 
     #[test]
     fn the_end_of_a_text_is_cut_between_characters() {
