@@ -31,6 +31,8 @@ pub fn main() -> ExitCode {
         ("user", "reset-2fa") => {
             operate(&matches, Ok(Request::UserResetTwoFactor { email: text(&matches, "email") }))
         }
+        ("org", "create") => operate(&matches, Ok(org_create(&matches))),
+        ("org", "list") => operate(&matches, Ok(Request::OrgList)),
         ("auth-key", "create") => operate(&matches, Ok(auth_key_create(&matches))),
         ("token", "create") => operate(&matches, token_create(&matches)),
         ("mail", "list") => operate(&matches, Ok(Request::MailList)),
@@ -69,6 +71,11 @@ pub fn command() -> Command {
                 .subcommand(person("enable", "Let somebody in again who was disabled"))
                 .subcommand(person("reset-2fa", "Turn off the second factor of somebody who lost it")),
         )
+        .subcommand(
+            group("org", "Organisations")
+                .subcommand(org_create_command())
+                .subcommand(operators(Command::new("list").about("List every organisation"))),
+        )
         .subcommand(group("auth-key", "Keys that link a device").subcommand(auth_key_create_command()))
         .subcommand(group("token", "Tokens of the management API").subcommand(token_create_command()))
         .subcommand(
@@ -98,6 +105,12 @@ fn user_create_command() -> Command {
 
 fn person(name: &'static str, about: &'static str) -> Command {
     operators(Command::new(name).about(about)).arg(required("email", "EMAIL", "Their address"))
+}
+
+fn org_create_command() -> Command {
+    operators(Command::new("create").about("Create an organisation for somebody who has an account"))
+        .arg(required("name", "NAME", "Its name"))
+        .arg(required("administrator", "EMAIL", "Who administers it and can invite others"))
 }
 
 fn auth_key_create_command() -> Command {
@@ -254,6 +267,10 @@ fn user_create(matches: &ArgMatches) -> Result<Request, String> {
         password,
         verified: matches.get_flag("verified"),
     })
+}
+
+fn org_create(matches: &ArgMatches) -> Request {
+    Request::OrgCreate { name: text(matches, "name"), administrator: text(matches, "administrator") }
 }
 
 fn auth_key_create(matches: &ArgMatches) -> Request {

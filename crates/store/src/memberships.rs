@@ -12,6 +12,7 @@ use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
+use std::collections::HashMap;
 
 /// An account that a person belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,15 @@ pub struct Member {
     pub second_factor: bool,
 }
 
+/// How many people are in an organisation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PeopleCount {
+    /// All of them.
+    pub members: u64,
+    /// Those who administer it.
+    pub administrators: u64,
+}
+
 impl Store {
     /// A page of an organisation's members by name, and how many there are.
     pub async fn members(&self, account: AccountId, offset: u64, limit: u64) -> Result<(Vec<Member>, u64)> {
@@ -63,6 +73,31 @@ impl Store {
             }
         }
         Ok((members, total))
+    }
+
+    /// How many people are in these organisations. One without anybody is not in the answer.
+    pub async fn membership_counts(&self, accounts: &[AccountId]) -> Result<HashMap<AccountId, PeopleCount>> {
+        let rows = membership::Entity::find()
+            .select_only()
+            .column(membership::Column::AccountId)
+            .column(membership::Column::Role)
+            .column_as(membership::Column::UserId.count(), "many")
+            .filter(membership::Column::AccountId.is_in(accounts.iter().map(|account| account.0)))
+            .group_by(membership::Column::AccountId)
+            .group_by(membership::Column::Role)
+            .into_tuple::<(uuid::Uuid, String, i64)>()
+            .all(&self.reader)
+            .await?;
+        let mut counts: HashMap<AccountId, PeopleCount> = HashMap::new();
+        for (account, role, many) in rows {
+            let many = u64::try_from(many).unwrap_or_default();
+            let count = counts.entry(AccountId(account)).or_default();
+            count.members += many;
+            if Role::parse(&role) == Some(Role::Administrator) {
+                count.administrators += many;
+            }
+        }
+        Ok(counts)
     }
 
     /// One member.

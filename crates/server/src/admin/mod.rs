@@ -7,6 +7,7 @@
 
 pub mod client;
 mod keys_and_tokens;
+mod organisations;
 mod people;
 pub mod socket;
 
@@ -54,6 +55,15 @@ pub enum Request {
         /// Address.
         email: String,
     },
+    /// `bramble org create`.
+    OrgCreate {
+        /// Its name.
+        name: String,
+        /// Address of its first administrator.
+        administrator: String,
+    },
+    /// `bramble org list`.
+    OrgList,
     /// `bramble auth-key create`.
     AuthKeyCreate {
         /// Whose personal account, by address.
@@ -88,6 +98,8 @@ impl std::fmt::Debug for Request {
             Self::UserDisable { .. } => "UserDisable",
             Self::UserEnable { .. } => "UserEnable",
             Self::UserResetTwoFactor { .. } => "UserResetTwoFactor",
+            Self::OrgCreate { .. } => "OrgCreate",
+            Self::OrgList => "OrgList",
             Self::AuthKeyCreate { .. } => "AuthKeyCreate",
             Self::TokenCreate { .. } => "TokenCreate",
             Self::MailList => "MailList",
@@ -137,6 +149,8 @@ pub async fn handle(app: &App, request: Request) -> Response {
         Request::UserDisable { email } => people::disable(app, &email).await,
         Request::UserEnable { email } => people::enable(app, &email).await,
         Request::UserResetTwoFactor { email } => people::reset_two_factor(app, &email).await,
+        Request::OrgCreate { name, administrator } => organisations::create(app, &name, &administrator).await,
+        Request::OrgList => organisations::list(app).await,
         Request::AuthKeyCreate { user, description, ttl_days } => {
             auth_key_create(app, &user, &description, ttl_days).await
         }

@@ -5,6 +5,7 @@
 
 pub mod invitations;
 pub mod members;
+pub mod operator;
 pub mod pages;
 pub mod settings;
 

@@ -3,6 +3,7 @@
 mod audit_log;
 mod invitations;
 mod members;
+mod operator;
 mod provisioning;
 mod tags;
 mod transfer;

@@ -1,0 +1,71 @@
+//! `bramble org create|list`.
+
+use super::{Response, failed};
+use crate::accounts::operator::find_person;
+use crate::app::App;
+use crate::organisations::{self, OrganisationError, operator};
+use serde_json::json;
+
+pub(super) async fn create(app: &App, name: &str, administrator: &str) -> Response {
+    let person = match find_person(app, administrator).await {
+        Ok(Some(person)) => person,
+        Ok(None) => {
+            let text = format!("Nobody here has the address {administrator}. See `bramble user list`.");
+            return Response::refused(text);
+        }
+        Err(error) => return failed(error),
+    };
+    // Nobody could do anything in an organisation whose only administrator cannot enter it.
+    if person.verified_at.is_none() {
+        return Response::refused(format!(
+            "{} has not confirmed this address yet. An organisation needs an administrator who can sign in.",
+            person.email
+        ));
+    }
+    if person.disabled_at.is_some() {
+        return Response::refused(format!(
+            "{} is disabled. An organisation needs an administrator who can sign in: see `bramble user enable`.",
+            person.email
+        ));
+    }
+    match organisations::create_as_operator(app, person.id, name).await {
+        Ok(id) => {
+            let page = app.config.url(&operator::page(id));
+            let text = format!("Created the organisation {id}. {} administers it:\n  {page}", person.email);
+            Response::done(text, json!({ "id": id, "administrator": person.email, "url": page }))
+        }
+        Err(OrganisationError::Store(error)) => failed(error),
+        Err(error) => Response::refused(error.to_string()),
+    }
+}
+
+pub(super) async fn list(app: &App) -> Response {
+    let (organisations, more) = match operator::list(app).await {
+        Ok(found) => found,
+        Err(error) => return failed(error),
+    };
+    let mut lines: Vec<String> = organisations
+        .iter()
+        .map(|one| {
+            let two_factor = if one.two_factor_required { ", two-factor required" } else { "" };
+            format!(
+                "{}  {}  {}, {}{two_factor}",
+                one.id,
+                one.name,
+                counted(one.members, "member"),
+                counted(one.devices, "device")
+            )
+        })
+        .collect();
+    if lines.is_empty() {
+        lines.push("There is no organisation yet. See `bramble org create --help`.".to_owned());
+    }
+    if more {
+        lines.push("There are more organisations than are listed here.".to_owned());
+    }
+    Response::done(lines.join("\n"), json!({ "organisations": organisations, "more": more }))
+}
+
+fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

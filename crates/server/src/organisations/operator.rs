@@ -1,0 +1,72 @@
+//! What the operator sees of organisations: `bramble org list`.
+
+use crate::app::App;
+use crate::web::frames;
+use bramble_model::text;
+use bramble_store::StoreError;
+use bramble_wire::AccountId;
+use bramble_wire::device_api::AccountKind;
+use serde::Serialize;
+
+/// Organisations read at a time.
+const PAGE: u64 = 200;
+/// Organisations that one answer lists; its line must fit the socket's limit.
+const MAX_LISTED: usize = 1000;
+
+/// An organisation as the operator sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listed {
+    /// Its id, which other commands take.
+    pub id: AccountId,
+    /// Its name.
+    pub name: String,
+    /// How many people are in it.
+    pub members: u64,
+    /// How many of them administer it.
+    pub administrators: u64,
+    /// How many devices it has.
+    pub devices: u64,
+    /// Whether it requires two-factor authentication, be it after the days of grace.
+    pub two_factor_required: bool,
+    /// When it was made, in Unix seconds.
+    pub created_at: i64,
+}
+
+/// Organisations by name, and whether there are more than one answer lists.
+pub async fn list(app: &App) -> Result<(Vec<Listed>, bool), StoreError> {
+    let (mut listed, more) = read(app).await?;
+    listed.sort_by_cached_key(|one| (text::fold(&one.name), one.id));
+    Ok((listed, more))
+}
+
+async fn read(app: &App) -> Result<(Vec<Listed>, bool), StoreError> {
+    let mut listed = Vec::new();
+    let mut after = None;
+    loop {
+        let page = app.store.organisations(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok((listed, false)) };
+        after = Some(last.id);
+        let ids: Vec<AccountId> = page.iter().map(|account| account.id).collect();
+        let counts = app.store.membership_counts(&ids).await?;
+        for account in page {
+            if listed.len() == MAX_LISTED {
+                return Ok((listed, true));
+            }
+            let people = counts.get(&account.id).copied().unwrap_or_default();
+            listed.push(Listed {
+                id: account.id,
+                name: account.name,
+                members: people.members,
+                administrators: people.administrators,
+                devices: account.device_count,
+                two_factor_required: account.two_factor_required_at.is_some(),
+                created_at: account.created_at.unix_timestamp(),
+            });
+        }
+    }
+}
+
+/// The path of an organisation's first page.
+pub fn page(id: AccountId) -> String {
+    format!("{}/devices", frames::root(AccountKind::Organisation, id))
+}
