@@ -19,8 +19,10 @@ test: ## Run every check and every test; what is missing is installed first
 test-full: ## The same with the long ones: 5,000 devices, a minute of flood, coturn
 	@scripts/test.sh --full
 
-bench: ## Measure a release build beside ssh and record the table in bench/results
-	@scripts/bench.sh
+comma := ,
+
+bench: ## Measure a release build beside ssh and record the table; ROWS=relayed,keystroke shows some only
+	@scripts/bench.sh $(subst $(comma), ,$(ROWS))
 
 fuzz: ## Fuzz what reads bytes from strangers, a minute for each target (SECONDS_EACH=60)
 	@scripts/fuzz.sh

@@ -11,13 +11,19 @@ mod start;
 
 use report::Report;
 
+/// What can be asked for besides the parts of a session.
+const PARTS: [&str; 2] = ["start", "idle"];
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() {
+async fn main() -> std::process::ExitCode {
     bramble_testkit::raise_open_files();
-    let wanted = |part: &str| {
-        let mut parts = std::env::args().skip(1).peekable();
-        parts.peek().is_none() || parts.any(|name| name == part)
-    };
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let known: Vec<&str> = PARTS.into_iter().chain(session::PARTS).collect();
+    if let Some(unknown) = asked.iter().find(|name| !known.contains(&name.as_str())) {
+        eprintln!("There are no rows called {unknown}; there are: {}.", known.join(", "));
+        return std::process::ExitCode::from(2);
+    }
+    let wanted = |part: &str| asked.is_empty() || asked.iter().any(|name| name == part);
     let mut report = Report::default();
     if wanted("start") {
         report.add(start::measure().await);
@@ -25,8 +31,14 @@ async fn main() {
     if wanted("idle") {
         report.add(idle::measure().await);
     }
-    if wanted("session") {
-        report.add(session::measure().await);
+    let of_session: Vec<&str> = session::PARTS.into_iter().filter(|part| wanted(part)).collect();
+    if !of_session.is_empty() {
+        report.add(session::measure(&of_session).await);
     }
-    report.write();
+    println!("{}", report.table());
+    // A part is for looking; the record is of whole runs, so that any two of them compare.
+    if asked.is_empty() {
+        report.record();
+    }
+    std::process::ExitCode::SUCCESS
 }

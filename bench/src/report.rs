@@ -104,21 +104,17 @@ impl Report {
         self.rows.extend(rows);
     }
 
-    /// Prints the table and records it.
-    ///
-    /// # Panics
-    /// If the folder cannot be written.
-    pub fn write(&self) {
-        let date = first_line("date", &["-u", "+%Y-%m-%d"]);
-        let commit = first_line("git", &["rev-parse", "--short=10", "HEAD"]);
+    /// The table, as Markdown.
+    pub fn table(&self) -> String {
+        let (date, commit) = run();
         let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
             let line = text.lines().find(|line| line.starts_with("model name"))?.to_owned();
             Some(line.split_once(':')?.1.trim().to_owned())
         });
-        let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
         let mut text = format!(
-            "# {date}, commit {commit}\n\n{cores} cores, {}. Medians; ssh was measured in the same run.\n\n\
+            "# {date}, commit {commit}\n\n{} cores, {}. Medians; ssh was measured in the same run.\n\n\
              | | measured | ssh | target | |\n|---|--:|--:|---|---|\n",
+            cores(),
             processor.unwrap_or_else(|| "unknown processor".to_owned())
         );
         for row in &self.rows {
@@ -132,16 +128,33 @@ impl Report {
                 row.unit
             );
         }
-        println!("{text}");
+        text
+    }
+
+    /// Writes the table and its numbers into the folder of results.
+    ///
+    /// # Panics
+    /// If the folder cannot be written.
+    pub fn record(&self) {
+        let (date, commit) = run();
         let folder = folder();
         fs::create_dir_all(&folder).expect("the folder of results");
         let name = format!("{date}-{commit}");
-        fs::write(folder.join(format!("{name}.md")), &text).expect("the table is written");
-        let json = serde_json::json!({"date": date, "commit": commit, "cores": cores, "rows": self.rows});
+        fs::write(folder.join(format!("{name}.md")), self.table()).expect("the table is written");
+        let json = serde_json::json!({"date": date, "commit": commit, "cores": cores(), "rows": self.rows});
         let json = serde_json::to_string_pretty(&json).expect("numbers are JSON");
         fs::write(folder.join(format!("{name}.json")), json + "\n").expect("the numbers are written");
         eprintln!("Recorded in bench/results/{name}.md");
     }
+}
+
+/// Date and commit, which name a run.
+fn run() -> (String, String) {
+    (first_line("date", &["-u", "+%Y-%m-%d"]), first_line("git", &["rev-parse", "--short=10", "HEAD"]))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(0, std::num::NonZero::get)
 }
 
 fn short(value: f64) -> String {

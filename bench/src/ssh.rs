@@ -57,7 +57,7 @@ pub async fn measure() -> Measured {
 
     let mut terminal = Terminal::open(folder.path(), &port);
     terminal.run("PS1=; stty -opost; echo ready-$((6*7))\n", "ready-42").await;
-    terminal.run("echo go-$((6*7)); cat >/dev/null\n", "go-42").await;
+    terminal.run("sh -c 'echo go-$((6*7)); exec cat >/dev/null'\n", "go-42").await;
     let mut echoes = Vec::new();
     for _ in 0..KEYSTROKES {
         let sent = Instant::now();

@@ -49,6 +49,24 @@ test("the agent is killed: no shell is left, the window says so, and reconnects"
   expect(await shell.run("echo again")).toBe("again");
 });
 
+test("a session without any way to the device says so within twenty seconds", async ({ page, person, device }) => {
+  await signIn(page, person);
+  const href = await row(page).getByRole("link").first().getAttribute("href");
+  // A network that lets nothing through: neither side learns an address of the other.
+  await page.addInitScript(() => {
+    const { setRemoteDescription } = RTCPeerConnection.prototype;
+    RTCPeerConnection.prototype.setRemoteDescription = function (description: RTCSessionDescriptionInit) {
+      const sdp = description.sdp?.replace(/^a=candidate:.*\r\n/gm, "") ?? "";
+      return Reflect.apply(setRemoteDescription, this, [{ type: description.type, sdp }]);
+    };
+    RTCPeerConnection.prototype.addIceCandidate = () => Promise.resolve();
+  });
+  await page.route("**/sessions/*/candidates", (route) => route.fulfill({ status: 204 }));
+  await page.goto(`${href}/shell`);
+  await expect(page.locator("#curtain")).toContainText("no way to it was found", { timeout: 20_000 });
+  await expect.poll(() => device.children(), { message: "nothing runs for it on the device" }).toEqual([]);
+});
+
 test("a device that is offline is said to be offline", async ({ page, person, device }) => {
   await signIn(page, person);
   const href = await row(page).getByRole("link").first().getAttribute("href");

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client_path::{ClientPath, FiveTuple};
 use crate::config::Limits;
 use crate::credentials::LongTermKey;
+use crate::delayed::{Delayed, Room};
 use crate::quota::TokenBucket;
 use crate::stun::TransactionId;
 use crate::throttle::lock;
@@ -42,6 +43,20 @@ pub(crate) struct Account {
 struct Rates {
     from_client: TokenBucket,
     to_client: TokenBucket,
+}
+
+impl Rates {
+    fn of(&mut self, direction: Direction) -> &mut TokenBucket {
+        match direction {
+            Direction::FromClient => &mut self.from_client,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
+}
+
+/// What a datagram of this length counts.
+fn charged(length: usize) -> u32 {
+    u32::try_from(length + DATAGRAM_OVERHEAD).unwrap_or(u32::MAX)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,13 +89,10 @@ impl Account {
 
     /// Accounts for a datagram. With `may_wait` it is paid for in any case, and [`Self::debt`] tells how long to pause.
     pub(crate) fn charge(&self, direction: Direction, length: usize, may_wait: bool, now: Instant) -> Charge {
-        let length = u32::try_from(length + DATAGRAM_OVERHEAD).unwrap_or(u32::MAX);
+        let length = charged(length);
         {
             let mut rates = lock(&self.rates);
-            let bucket = match direction {
-                Direction::FromClient => &mut rates.from_client,
-                Direction::ToClient => &mut rates.to_client,
-            };
+            let bucket = rates.of(direction);
             if may_wait {
                 bucket.borrow(f64::from(length), now);
             } else if !bucket.take(f64::from(length), now) {
@@ -93,6 +105,11 @@ impl Account {
 
     pub(crate) fn is_exhausted(&self) -> bool {
         self.bytes.load(Ordering::Relaxed) >= self.most_bytes
+    }
+
+    /// How long until a datagram of this length may pass; `None` if it never may.
+    pub(crate) fn until(&self, direction: Direction, length: usize, now: Instant) -> Option<Duration> {
+        lock(&self.rates).of(direction).until(f64::from(charged(length)), now)
     }
 
     /// How long the client must not send.
@@ -117,6 +134,8 @@ pub(crate) struct Allocation {
     pub(crate) ended: CancellationToken,
     /// Told when the time of expiry has moved.
     pub(crate) moved: Notify,
+    /// What waits because the credential is over its rate.
+    pub(crate) delayed: Delayed,
     released: AtomicBool,
     most_peers: usize,
     indications: AtomicU64,
@@ -166,7 +185,13 @@ pub(crate) enum BindError {
 }
 
 impl Allocation {
-    pub(crate) fn new(parts: Parts, limits: &Limits, ended: CancellationToken, now: Instant) -> Self {
+    pub(crate) fn new(
+        parts: Parts,
+        limits: &Limits,
+        room: Arc<Room>,
+        ended: CancellationToken,
+        now: Instant,
+    ) -> Self {
         let Parts { tuple, relayed, port, client, account, key, made_by, lifetime } = parts;
         let requests =
             TokenBucket::new(f64::from(limits.requests_per_second), f64::from(limits.request_burst), now);
@@ -180,6 +205,7 @@ impl Allocation {
             made_by,
             ended,
             moved: Notify::new(),
+            delayed: Delayed::new(limits.delayed_bytes, room),
             released: AtomicBool::new(false),
             most_peers: limits.peers_per_allocation,
             indications: AtomicU64::new(0),

@@ -70,6 +70,10 @@ pub struct Limits {
     pub streams: usize,
     /// Open streams per address (IPv6: per /64). An office behind one address needs two per session.
     pub streams_per_address: usize,
+    /// Bytes waiting, in each direction of an allocation, because datagrams come faster than the rate; more are dropped.
+    pub delayed_bytes: usize,
+    /// Bytes waiting for that reason in all allocations together.
+    pub delayed_bytes_in_all: usize,
     /// Bytes waiting for a client that reads slower than its peer sends; more is dropped, as a router would.
     pub stream_queue_bytes: usize,
     /// Requests per second that are answered per address, or per allocation once there is one.
@@ -89,7 +93,10 @@ impl Limits {
     pub fn at_rate(bytes_per_second: u64) -> Self {
         // A sixth of a second, but never so little that one full window does not pass.
         let burst_bytes = (bytes_per_second / 6).max(256 * 1024);
-        Self { bytes_per_second, burst_bytes, ..Self::default() }
+        // Some 40 ms at the rate, as for streams, but neither less than a sender's smallest window nor much.
+        let delayed_bytes =
+            usize::try_from(bytes_per_second / 25).unwrap_or(usize::MAX).clamp(128 * 1024, 1024 * 1024);
+        Self { bytes_per_second, burst_bytes, delayed_bytes, ..Self::default() }
     }
 }
 
@@ -102,6 +109,8 @@ impl Default for Limits {
             bytes_per_second: 12_500_000,
             // Some 160 ms at that rate: more than one round trip's worth of a fast sender.
             burst_bytes: 2_000_000,
+            delayed_bytes: 512 * 1024,
+            delayed_bytes_in_all: 64 * 1024 * 1024,
             bytes_per_credential: 20_000_000_000,
             peers_per_allocation: 128,
             streams: 4096,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,10 +12,13 @@ use crate::client_path::{ClientPath, FiveTuple};
 use crate::requests;
 use crate::shared::{Shared, count};
 use crate::stun::{Class, Frame, Message, attribute, method};
-use crate::udp::{Destination, Outbox, UdpPort};
+use crate::udp::{Destination, Outbox, UdpPort, with_buffers};
 
 /// Batches a task handles before it lets others run.
 const BATCHES_IN_A_ROW: usize = 8;
+
+/// Between two looks at what waits; a rate of a byte per second would make it endless.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Where frames come from.
 #[derive(Debug, Clone)]
@@ -28,7 +32,7 @@ pub(crate) struct Flow<'a> {
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) now: Instant,
     pub(crate) out: &'a mut Outbox,
-    /// The sender is a stream and can be paused; datagrams over the rate are dropped.
+    /// The sender is a stream and can be paused; datagrams over the rate wait in the allocation's queue.
     pub(crate) may_wait: bool,
 }
 
@@ -83,12 +87,21 @@ impl Flow<'_> {
         }
     }
 
+    /// From a client: to its peer, or into the queue if it is too fast.
     fn relay_out(&mut self, from: &Arc<Allocation>, peer: SocketAddr, payload: &[u8]) {
-        match from.account.charge(Direction::FromClient, payload.len(), self.may_wait, self.now) {
-            Charge::Paid => {}
-            Charge::TooFast => return count(&self.shared.counters.dropped, 1),
-            Charge::Exhausted => return self.exhausted(from),
+        let direction = Direction::FromClient;
+        if !self.may_wait && from.delayed.has_any(direction) {
+            return self.delay(from, direction, peer, payload);
         }
+        match from.account.charge(direction, payload.len(), self.may_wait, self.now) {
+            Charge::Paid => self.pass_out(from, peer, payload),
+            Charge::TooFast => self.delay(from, direction, peer, payload),
+            Charge::Exhausted => self.exhausted(from),
+        }
+    }
+
+    /// What has been paid for by its sender.
+    fn pass_out(&mut self, from: &Arc<Allocation>, peer: SocketAddr, payload: &[u8]) {
         // Between two clients of this relay nothing passes through the kernel, so it works without hairpin NAT too.
         if let Some(to) = self.shared.table.of_relayed(peer, self.now) {
             count(&self.shared.counters.from_clients, payload.len());
@@ -111,11 +124,19 @@ impl Flow<'_> {
         if !self.shared.may_relay(peer, self.now) {
             return count(&self.shared.counters.forbidden, 1);
         }
-        match to.account.charge(Direction::ToClient, payload.len(), false, self.now) {
-            Charge::Paid => {}
-            Charge::TooFast => return count(&self.shared.counters.dropped, 1),
-            Charge::Exhausted => return self.exhausted(to),
+        let direction = Direction::ToClient;
+        if to.delayed.has_any(direction) {
+            return self.delay(to, direction, peer, payload);
         }
+        match to.account.charge(direction, payload.len(), false, self.now) {
+            Charge::Paid => self.pass_in(to, route, peer, payload),
+            Charge::TooFast => self.delay(to, direction, peer, payload),
+            Charge::Exhausted => self.exhausted(to),
+        }
+    }
+
+    /// What has been paid for by its receiver.
+    fn pass_in(&mut self, to: &Arc<Allocation>, route: Route, peer: SocketAddr, payload: &[u8]) {
         let sent = match route {
             Route::Channel(number) => to.client.send_channel_data(self.out, number, payload),
             Route::Indication => {
@@ -126,6 +147,39 @@ impl Flow<'_> {
             count(&self.shared.counters.to_clients, payload.len());
         } else {
             count(&self.shared.counters.dropped, 1);
+        }
+    }
+
+    fn delay(&self, at: &Arc<Allocation>, direction: Direction, peer: SocketAddr, payload: &[u8]) {
+        // What no pause would let pass is not worth waiting for.
+        let passes = at.account.until(direction, payload.len(), self.now).is_some();
+        if !(passes && at.delayed.push(direction, peer, payload)) {
+            count(&self.shared.counters.dropped, 1);
+        }
+    }
+
+    /// Lets what waits in a queue pass as far as the rate allows. Returns how long the next one has to wait.
+    fn release(&mut self, at: &Arc<Allocation>, direction: Direction) -> Option<Duration> {
+        loop {
+            let length = at.delayed.first(direction)?;
+            match at.account.charge(direction, length, false, self.now) {
+                Charge::Paid => {}
+                Charge::TooFast => return at.account.until(direction, length, self.now),
+                Charge::Exhausted => {
+                    self.exhausted(at);
+                    return None;
+                }
+            }
+            // Only this allocation's task takes from its queues, so it is the one that was looked at.
+            let waiting = at.delayed.pop(direction)?;
+            match direction {
+                Direction::FromClient => self.pass_out(at, waiting.peer, &waiting.payload),
+                // Permissions may have ended while it waited.
+                Direction::ToClient => match at.route_from(waiting.peer, self.now) {
+                    Some(route) => self.pass_in(at, route, waiting.peer, &waiting.payload),
+                    None => count(&self.shared.counters.forbidden, 1),
+                },
+            }
         }
     }
 
@@ -184,6 +238,9 @@ fn receive_from_clients(shared: &Arc<Shared>, port: &Arc<UdpPort>) -> bool {
 pub(crate) async fn serve_allocation(shared: Arc<Shared>, allocation: Arc<Allocation>) {
     let expiry = tokio::time::sleep_until(allocation.expires());
     tokio::pin!(expiry);
+    let release = tokio::time::sleep(Duration::ZERO);
+    tokio::pin!(release);
+    let mut waits = false;
     loop {
         tokio::select! {
             () = allocation.ended.cancelled() => break,
@@ -193,6 +250,17 @@ pub(crate) async fn serve_allocation(shared: Arc<Shared>, allocation: Arc<Alloca
                     break;
                 }
                 expiry.as_mut().reset(allocation.expires());
+            }
+            () = allocation.delayed.filled() => {
+                waits = true;
+                release.as_mut().reset(Instant::now());
+            }
+            () = &mut release, if waits => {
+                let next = release_delayed(&shared, &allocation);
+                waits = next.is_some();
+                if let Some(next) = next {
+                    release.as_mut().reset(Instant::now() + next);
+                }
             }
             readable = allocation.port.readable() => {
                 if readable.is_err() {
@@ -209,6 +277,15 @@ pub(crate) async fn serve_allocation(shared: Arc<Shared>, allocation: Arc<Alloca
     }
     shared.table.remove(&allocation);
     tracing::debug!(relay.session = %allocation.account.session, "relay allocation ended");
+}
+
+/// Returns how long what still waits has to wait.
+fn release_delayed(shared: &Arc<Shared>, allocation: &Arc<Allocation>) -> Option<Duration> {
+    with_buffers(&shared.counters.dropped, |_, out| {
+        let mut flow = Flow { shared, now: Instant::now(), out, may_wait: false };
+        let next = [Direction::FromClient, Direction::ToClient].map(|it| flow.release(allocation, it));
+        next.into_iter().flatten().min().map(|it| it.min(LONGEST_PAUSE))
+    })
 }
 
 fn receive_from_peers(shared: &Arc<Shared>, allocation: &Arc<Allocation>) -> bool {

@@ -19,6 +19,7 @@ mod allocation;
 mod client_path;
 mod config;
 pub mod credentials;
+mod delayed;
 mod forward;
 pub mod nonce;
 mod quota;

@@ -44,6 +44,18 @@ impl TokenBucket {
         Duration::try_from_secs_f64(-self.left / self.per_second).unwrap_or(Duration::MAX)
     }
 
+    /// How long until `amount` can be taken; `None` if it never can.
+    pub fn until(&mut self, amount: f64, now: Instant) -> Option<Duration> {
+        self.fill(now);
+        if self.left >= amount {
+            return Some(Duration::ZERO);
+        }
+        if amount > self.most || self.per_second <= 0.0 {
+            return None;
+        }
+        Some(Duration::try_from_secs_f64((amount - self.left) / self.per_second).unwrap_or(Duration::MAX))
+    }
+
     /// Whether it is as if it had never been used.
     pub fn is_full(&mut self, now: Instant) -> bool {
         self.fill(now);
@@ -81,6 +93,18 @@ mod tests {
         assert!(bucket.take(50.0, start));
         assert!(!bucket.take(1.0, start.checked_sub(Duration::from_secs(5)).expect("ten seconds ahead")));
         assert!(!bucket.take(1.0, start));
+    }
+
+    #[test]
+    fn it_tells_when_there_will_be_enough() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(100.0, 50.0, start);
+        assert_eq!(bucket.until(50.0, start), Some(Duration::ZERO));
+        assert!(bucket.take(50.0, start));
+        assert_eq!(bucket.until(25.0, start), Some(Duration::from_millis(250)));
+        assert_eq!(bucket.until(51.0, start), None);
+        bucket.borrow(50.0, start);
+        assert_eq!(bucket.until(50.0, start), Some(Duration::from_secs(1)));
     }
 
     #[test]

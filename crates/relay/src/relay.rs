@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::address::PeerFilter;
 use crate::config::{Config, LocalAddresses, StartError, Stats};
+use crate::delayed::Room;
 use crate::shared::{Counters, RelayedPlaces, Shared, spawn};
 use crate::throttle::{StreamCount, Throttle};
 use crate::udp::{Purpose, UdpPort};
@@ -149,6 +150,7 @@ fn shared(config: Config, clock: Clock) -> Shared {
         table: crate::table::Table::default(),
         throttle: Throttle::new(limits.requests_per_second, limits.request_burst, now),
         streams: StreamCount::new(limits.streams, limits.streams_per_address),
+        delayed: Arc::new(Room::new(limits.delayed_bytes_in_all)),
         limits,
         next_stream: AtomicU64::new(0),
         counters: Counters::default(),

@@ -12,6 +12,7 @@ use crate::Clock;
 use crate::address::PeerFilter;
 use crate::config::Limits;
 use crate::credentials::Secret;
+use crate::delayed::Room;
 use crate::table::Table;
 use crate::throttle::{StreamCount, Throttle};
 
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) table: Table,
     pub(crate) throttle: Throttle,
     pub(crate) streams: StreamCount,
+    pub(crate) delayed: Arc<Room>,
     pub(crate) next_stream: AtomicU64,
     pub(crate) counters: Counters,
     pub(crate) stop: CancellationToken,

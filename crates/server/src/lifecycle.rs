@@ -76,7 +76,8 @@ async fn start(config: Config) -> Result<Server, StartError> {
 }
 
 fn reload(server: &Server) {
-    match server.front_door.reload() {
+    let relay = || server.app.relay.as_ref().map_or(Ok(()), |relay| relay.reload());
+    match server.front_door.reload().and_then(|()| relay()) {
         Ok(()) => tracing::info!("certificate and key were read again"),
         Err(error) => tracing::error!(%error, "the former certificate stays in use"),
     }

@@ -2,7 +2,7 @@
 //! devices. What a relay does is the room `bramble-relay`'s business.
 
 use crate::config::{Config, RelayConfig};
-use crate::front_door::tls;
+use crate::front_door::tls::Certificates;
 use crate::start::StartError;
 use bramble_model::seal::MasterKey;
 use bramble_model::session::RELAY_CREDENTIAL_LIFETIME;
@@ -27,6 +27,8 @@ pub struct Relaying {
     secret: Secret,
     clock: SharedClock,
     urls: Urls,
+    /// Of its own TLS port, if it has one.
+    certificates: Option<Certificates>,
 }
 
 /// What clients are told.
@@ -48,13 +50,13 @@ impl Relaying {
     ) -> Result<Self, StartError> {
         let secret = Secret::new(secret(store, key, random).await?);
         let tls = match (relay.tls, &config.tls) {
-            (Some(address), Some(files)) => vec![(address, tls::for_relay(files)?)],
-            _ => Vec::new(),
+            (Some(address), Some(files)) => Some((address, Certificates::for_relay(files)?)),
+            _ => None,
         };
         let relay_config = bramble_relay::Config {
             udp: vec![relay.udp],
             tcp: vec![relay.tcp],
-            tls,
+            tls: tls.iter().map(|(address, it)| (*address, it.config())).collect(),
             public_ip: relay.public_ip,
             ports: relay.ports.clone(),
             allow: relay.allow.clone(),
@@ -67,7 +69,12 @@ impl Relaying {
         let running =
             Relay::start(relay_config, now).map_err(|error| StartError::Relay(error.to_string()))?;
         let urls = Urls::new(config, relay, &running);
-        Ok(Self { relay: running, secret, clock, urls })
+        Ok(Self { relay: running, secret, clock, urls, certificates: tls.map(|(_, it)| it) })
+    }
+
+    /// Reads certificate and key of its TLS port again.
+    pub fn reload(&self) -> Result<(), StartError> {
+        self.certificates.as_ref().map_or(Ok(()), Certificates::reload)
     }
 
     /// What one side of a session is told: STUN, and TURN with a credential of its own.

@@ -14,7 +14,7 @@ use std::{
     fs::OpenOptions,
     io::{BufRead, BufReader, IsTerminal, Write},
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitCode, Stdio},
 };
 
@@ -27,7 +27,7 @@ pub(super) fn on(place: &Place) -> Result<ExitCode, Failure> {
     if has_unit(place) {
         systemctl(&["enable", "--now", SERVICE, PATH_UNIT])?;
         say("✓ Raspberry Pi Connect started");
-        linger(true);
+        linger(place, true);
     } else if is_running(place)? {
         say("✓ Raspberry Pi Connect is already running");
     } else {
@@ -40,7 +40,7 @@ pub(super) fn on(place: &Place) -> Result<ExitCode, Failure> {
 pub(super) fn off(place: &Place) -> Result<ExitCode, Failure> {
     if has_unit(place) {
         systemctl(&["disable", "--now", PATH_UNIT, SERVICE])?;
-        linger(false);
+        linger(place, false);
     }
     // One that was started by hand, with systemd or without.
     stop(place)?;
@@ -62,7 +62,7 @@ pub(super) fn restart(place: &Place) -> Result<ExitCode, Failure> {
 /// Whether systemd's manager of this user runs and knows our unit. A state folder of one's own is
 /// never the unit's.
 fn has_unit(place: &Place) -> bool {
-    if place.folder.is_overridden() || !Path::new("/run/systemd/system").is_dir() {
+    if place.folder.is_overridden() || !place.platform.root().join("run/systemd/system").is_dir() {
         return false;
     }
     quiet(Command::new("systemctl").args(["--user", "--quiet", "cat", SERVICE]))
@@ -86,10 +86,10 @@ fn systemctl(arguments: &[&str]) -> Result<(), Failure> {
 }
 
 /// Lingering starts the user's services with the machine, not with the first log-in.
-fn linger(on: bool) {
+fn linger(place: &Place, on: bool) {
     let Some(user) = std::env::var_os("USER").or_else(|| std::env::var_os("LOGNAME")) else { return };
     let shown = user.to_string_lossy().into_owned();
-    let lingers = Path::new("/var/lib/systemd/linger").join(&user).exists();
+    let lingers = place.platform.root().join("var/lib/systemd/linger").join(&user).exists();
     if lingers == on {
         return;
     }

@@ -63,7 +63,8 @@ impl SessionSettings {
             host_addresses: None,
             turn_tls: None,
             heartbeat_timeout: Duration::from_secs(HEARTBEAT_TIMEOUT_SECONDS),
-            connect_timeout: Duration::from_secs(30),
+            // A little more than the page waits, so that the page says in its own words what is wrong.
+            connect_timeout: Duration::from_secs(20),
             without_server: Duration::from_hours(8),
             kill_grace: Duration::from_secs(2),
         }

@@ -11,5 +11,6 @@ mod peer;
 mod relay;
 mod script;
 mod session;
+mod systemd;
 mod update;
 mod visit;

@@ -148,7 +148,13 @@ impl Request<'_> {
         };
         self.shared.filter.learn_own(relayed.ip());
         let ended = self.shared.stop.child_token();
-        let allocation = Arc::new(Allocation::new(parts, &self.shared.limits, ended, self.now));
+        let allocation = Arc::new(Allocation::new(
+            parts,
+            &self.shared.limits,
+            Arc::clone(&self.shared.delayed),
+            ended,
+            self.now,
+        ));
         if !self.shared.table.insert(&allocation) {
             return None;
         }

@@ -3,8 +3,13 @@
 
 use super::{csp, with_policy};
 use askama::Template;
-use axum::{http::StatusCode, response::Response};
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode},
+    response::Response,
+};
 use bramble_wire::DeviceId;
+
+const EMBEDDER_POLICY: HeaderName = HeaderName::from_static("cross-origin-embedder-policy");
 
 /// `GET /devices/{id}/shell`.
 #[derive(Template)]
@@ -16,5 +21,10 @@ struct ShellWindow<'a> {
 
 /// The remote shell's window for this device. The caller has checked that the person may see it.
 pub fn shell(device_id: DeviceId, device_name: &str) -> Response {
-    with_policy(StatusCode::OK, &ShellWindow { device_id, device_name }, csp::SHELL_WINDOW)
+    let mut response =
+        with_policy(StatusCode::OK, &ShellWindow { device_id, device_name }, csp::SHELL_WINDOW);
+    // Together with the opener policy it isolates the window: no other site shares its process, and its clock is fine
+    // enough to tell round trips apart. Everything the window loads is ours and says so.
+    response.headers_mut().insert(EMBEDDER_POLICY, HeaderValue::from_static("require-corp"));
+    response
 }

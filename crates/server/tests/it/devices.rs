@@ -1,6 +1,6 @@
 //! Devices: what they say of themselves, what people do with them, who may.
 
-use crate::desk::{Desk, Device, Person, request};
+use crate::desk::{Answer, Desk, Device, Person, request};
 use axum::body::Body;
 use hmac::{Hmac, KeyInit, Mac};
 use http::StatusCode;
@@ -109,6 +109,20 @@ async fn signatures_are_checked_when_sent_and_required_when_asked_for() {
     assert_eq!(signed(&desk, &device, "s1", false).await, StatusCode::NO_CONTENT);
     let again = desk.device(&ann, "s1").await;
     assert_eq!((again.id, again.status().await), (device.id, StatusCode::OK), "linking again clears it");
+}
+
+#[tokio::test]
+async fn the_shell_window_is_isolated_from_other_sites_and_other_pages_stay_as_they_were() {
+    let desk = Desk::new().await;
+    let ann = desk.person("ann").await;
+    let device = desk.device(&ann, "s1").await.online().await;
+    let header = |answer: &Answer, name: &str| {
+        answer.headers.get(name).map(|it| it.to_str().expect("text").to_owned())
+    };
+    let window = ann.get(&format!("/devices/{}/shell", device.id)).await;
+    assert_eq!(header(&window, "cross-origin-opener-policy").as_deref(), Some("same-origin"));
+    assert_eq!(header(&window, "cross-origin-embedder-policy").as_deref(), Some("require-corp"));
+    assert_eq!(header(&ann.get("/devices").await, "cross-origin-embedder-policy"), None);
 }
 
 #[tokio::test]

@@ -14,4 +14,5 @@ mod organisations;
 mod program;
 mod routes;
 mod sessions;
+mod signals;
 mod strangers;

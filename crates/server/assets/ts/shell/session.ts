@@ -5,9 +5,9 @@ import type { Beginning } from "./early";
 import { type FromDevice, Signalling } from "./signalling";
 
 /** Milliseconds that the device may take to answer the offer. */
-const ANSWER_WITHIN = 30_000;
+const ANSWER_WITHIN = 15_000;
 /** Milliseconds that the two may take to reach each other afterwards, and the shell to start. */
-const CONNECT_WITHIN = 30_000;
+const CONNECT_WITHIN = 15_000;
 /** Milliseconds without an answer to a heartbeat after which the connection counts as interrupted. */
 const SILENCE = 2 * HEARTBEAT + 2_000;
 /** Unanswered heartbeats that are remembered: more than fit into the silence that ends a session. */

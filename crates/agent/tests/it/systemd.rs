@@ -1,0 +1,109 @@
+//! `on`, `off` and `restart` where systemd's user manager runs: what the person's `systemctl` is told.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// A home, and programs in the place of systemd's that write down what they are told.
+struct Systemd {
+    place: tempfile::TempDir,
+}
+
+impl Systemd {
+    fn new() -> Self {
+        let this = Self { place: tempfile::tempdir().expect("a folder") };
+        for folder in ["root/run/systemd/system", "root/var/lib/systemd/linger", "home", "run", "bin"] {
+            fs::create_dir_all(this.path(folder)).expect("a folder");
+        }
+        fs::set_permissions(this.path("run"), fs::Permissions::from_mode(0o700)).expect("set");
+        for program in ["systemctl", "loginctl"] {
+            this.program(program, "exit 0");
+        }
+        this
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.place.path().join(below)
+    }
+
+    fn program(&self, name: &str, then: &str) {
+        let (file, told) = (self.path("bin").join(name), self.path("told"));
+        fs::write(&file, format!("#!/bin/sh\necho {name} \"$@\" >>'{}'\n{then}\n", told.display()))
+            .expect("written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("set");
+    }
+
+    fn run(&self, argument: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rpi-connect"));
+        command.env_clear().arg(argument).stdin(Stdio::null());
+        command.env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
+        command.env("HOME", self.path("home")).env("XDG_RUNTIME_DIR", self.path("run"));
+        command.env("RPI_CONNECT_ROOT", self.path("root")).env("USER", "ada");
+        command.output().expect("it runs")
+    }
+
+    /// What was told since the last look.
+    fn told(&self) -> Vec<String> {
+        let told = fs::read_to_string(self.path("told")).unwrap_or_default();
+        let _ = fs::remove_file(self.path("told"));
+        told.lines().map(str::to_owned).collect()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+const ASKED: &str = "systemctl --user --quiet cat rpi-connect.service";
+
+#[test]
+fn on_off_and_restart_go_through_the_units() {
+    let systemd = Systemd::new();
+    let on = systemd.run("on");
+    assert!(on.status.success(), "{}", text(&on.stderr));
+    assert!(text(&on.stdout).starts_with("✓ Raspberry Pi Connect started\n"), "{}", text(&on.stdout));
+    let enabled = "systemctl --user enable --now rpi-connect.service rpi-connect-signin.path";
+    // Nobody is there to answer a question, so none may be asked.
+    assert_eq!(systemd.told(), [ASKED, enabled, "loginctl --no-ask-password enable-linger ada"]);
+
+    assert!(systemd.run("restart").status.success());
+    assert_eq!(systemd.told(), [ASKED, "systemctl --user restart rpi-connect.service"]);
+
+    fs::write(systemd.path("root/var/lib/systemd/linger/ada"), "").expect("written");
+    let off = systemd.run("off");
+    assert!(off.status.success(), "{}", text(&off.stderr));
+    let disabled = "systemctl --user disable --now rpi-connect-signin.path rpi-connect.service";
+    assert_eq!(systemd.told(), [ASKED, disabled]);
+    assert!(text(&off.stdout).contains("sudo loginctl disable-linger ada"), "{}", text(&off.stdout));
+}
+
+#[test]
+fn somebody_who_lingers_already_is_not_made_to_again() {
+    let systemd = Systemd::new();
+    fs::write(systemd.path("root/var/lib/systemd/linger/ada"), "").expect("written");
+    assert!(systemd.run("on").status.success());
+    assert!(systemd.told().iter().all(|it| !it.starts_with("loginctl")));
+}
+
+#[test]
+fn a_manager_that_refuses_is_a_failure_that_says_where_to_look() {
+    let systemd = Systemd::new();
+    systemd.program("systemctl", "case \"$*\" in *cat*) exit 0 ;; *) exit 1 ;; esac");
+    for argument in ["on", "off", "restart"] {
+        let said = systemd.run(argument);
+        assert_eq!(said.status.code(), Some(1), "{argument}");
+        let error = text(&said.stderr);
+        assert!(error.contains("journalctl --user -u rpi-connect.service"), "{argument}: {error}");
+        assert!(!text(&said.stdout).contains('✓'), "{argument}");
+    }
+}
+
+#[test]
+fn without_the_unit_off_does_without_systemd() {
+    let systemd = Systemd::new();
+    systemd.program("systemctl", "exit 1");
+    let off = systemd.run("off");
+    assert!(off.status.success(), "{}", text(&off.stderr));
+    assert_eq!(systemd.told(), [ASKED]);
+}
