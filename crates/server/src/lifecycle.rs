@@ -76,7 +76,7 @@ async fn start(config: Config) -> Result<Server, StartError> {
 }
 
 fn reload(server: &Server) {
-    let relay = || server.app.relay.as_ref().map_or(Ok(()), |relay| relay.reload());
+    let relay = || server.app.relay.as_ref().map_or(Ok(()), crate::relaying::Relaying::reload);
     match server.front_door.reload().and_then(|()| relay()) {
         Ok(()) => tracing::info!("certificate and key were read again"),
         Err(error) => tracing::error!(%error, "the former certificate stays in use"),

@@ -18,7 +18,6 @@ pub struct Change {
     /// Another description.
     pub description: Option<String>,
     /// Another name for the device, or none.
-    #[expect(clippy::option_option, reason = "it stays, it goes, or it is this")]
     pub device_name: Option<Option<String>>,
     /// Other tags for the device.
     pub tags: Option<Tags>,

@@ -176,7 +176,6 @@ impl Fields {
 
 impl<T> Sent<T> {
     /// For what exists: nothing stays, cleared is none.
-    #[expect(clippy::option_option, reason = "it stays, it goes, or it is this")]
     pub fn change(self) -> Option<Option<T>> {
         match self {
             Self::Absent => None,

@@ -82,6 +82,25 @@ fn of_program<'w>(method: &str, pattern: &str, it: &'w World) -> Option<(Who, &'
     })
 }
 
+/// The path that a pattern stands for: `id` is what its own name for a thing stands for.
+fn path_of(pattern: &str, id: &str, it: &World) -> String {
+    let World { account, session, .. } = it;
+    let mut path = pattern
+        .replace("{organisation}", &it.organisation)
+        .replace("{user}", &it.member)
+        .replace("{invitation}", &it.invitation)
+        .replace("{session}", session);
+    for name in ["{id}", "{code}", "{token}"] {
+        path = path.replace(name, id);
+    }
+    match pattern {
+        "/events" => path.push_str("?channel=DeviceChannel"),
+        "/live" => path = format!("{path}?account={account}"),
+        _ => {}
+    }
+    path
+}
+
 /// The pages of an organisation: who, and a form.
 fn of_organisation(method: &str, pattern: &str) -> Option<(Who, &'static str)> {
     use Who::{Administrator, Member};
@@ -90,15 +109,17 @@ fn of_organisation(method: &str, pattern: &str) -> Option<(Who, &'static str)> {
         ("GET", "" | "/devices" | "/devices/rows" | "/tags" | "/users") | ("GET" | "POST", "/leave") => {
             (Member, "")
         }
-        ("GET", "/audit-log") | ("POST", "/audit-log/export") => (Administrator, ""),
-        ("GET", "/provisioning") | ("GET" | "POST", "/auth-keys/{id}/delete") => (Administrator, ""),
         ("POST", "/auth-keys") => (Administrator, "description=k&ttl_days=7"),
         ("GET" | "POST", "/users/{user}/role" | "/users/{user}/remove") => {
             (Administrator, "from=member&role=member")
         }
         ("POST", "/invitations") => (Administrator, "email=new%40example.org&role=member"),
-        ("POST", "/invitations/{invitation}/resend" | "/invitations/{invitation}/revoke")
-        | ("GET" | "POST", "/transfer") => (Administrator, ""),
+        (
+            "POST",
+            "/invitations/{invitation}/resend" | "/invitations/{invitation}/revoke" | "/audit-log/export",
+        )
+        | ("GET" | "POST", "/transfer" | "/auth-keys/{id}/delete")
+        | ("GET", "/audit-log" | "/provisioning") => (Administrator, ""),
         ("GET" | "POST", "/settings") => (Administrator, "name=Shed"),
         ("POST", "/settings/two-factor") => (Administrator, "required=no"),
         ("GET" | "POST", "/delete") => (Administrator, "confirm=no"),
@@ -213,19 +234,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
                 | ("POST", "/settings/account/two-factor/recovery-codes")
                 | ("POST", "/devices/{id}/delete" | "/devices/{id}/sign-out")
         );
-    let mut path = pattern
-        .replace("{organisation}", &it.organisation)
-        .replace("{user}", &it.member)
-        .replace("{invitation}", &it.invitation)
-        .replace("{session}", session);
-    for name in ["{id}", "{code}", "{token}"] {
-        path = path.replace(name, id);
-    }
-    match pattern {
-        "/events" => path.push_str("?channel=DeviceChannel"),
-        "/live" => path = format!("{path}?account={account}"),
-        _ => {}
-    }
+    let path = path_of(pattern, id, it);
     Some(Rule { who, fresh, path, body })
 }
 

@@ -105,7 +105,18 @@ impl World {
         this.start_daemon();
         this.capability(1, "available").await;
         this.start_updater();
+        this.updater_answers().await;
         this
+    }
+
+    /// A name on the bus belongs to nobody until the process that was started has asked for it.
+    async fn updater_answers(&self) {
+        let answered = tokio::time::timeout(SOON, async {
+            while self.call(None, "GetStatus", &[]).await.contains("ServiceUnknown") {
+                tokio::task::yield_now().await;
+            }
+        });
+        answered.await.expect("the updater is on the bus");
     }
 
     fn command(&self, program: &str) -> Command {
