@@ -10,6 +10,7 @@ use crate::auth::password::Password;
 use crate::auth::throttle::{Scope, address_key};
 use crate::mail;
 use crate::sessions;
+use bramble_model::session::FRESH;
 use bramble_model::{Secret, SecretKind, text};
 use bramble_store::StoreError;
 use bramble_store::mail_links::{NewMailLink, Purpose};
@@ -96,8 +97,13 @@ pub async fn reset_password(app: &App, token: &Secret, password: &Password) -> R
     Ok(())
 }
 
-/// Sets a new password for somebody who just proved who they are. Every other session ends.
-pub async fn change_password(app: &App, caller: &SignedIn, password: &Password) -> Result<(), AccountError> {
+/// Sets a new password for somebody who just proved who they are. Every other session ends, and this one
+/// goes on under another cookie, which is returned: whoever copied the old one is out, too.
+pub async fn change_password(
+    app: &App,
+    caller: &SignedIn,
+    password: &Password,
+) -> Result<Secret, AccountError> {
     let about = [caller.name.as_str(), caller.email.as_str()];
     let hash = app.passwords.hash_new(&*app.random, password, &about).await?;
     let hash = hash.map_err(|weakness| AccountError::Invalid(weakness.into()))?;
@@ -109,10 +115,16 @@ pub async fn change_password(app: &App, caller: &SignedIn, password: &Password) 
     tx.set_password(caller.user, &hash, now).await?;
     tx.revoke_mail_links(Purpose::ResetPassword, Some(caller.user)).await?;
     tx.delete_web_sessions(caller.user, Some(caller.session)).await?;
+    let cookie = Secret::generate(SecretKind::WebSession, &*app.random);
+    // Nothing was proved here: what was fresh stays fresh for as long as it was.
+    let proved_at = caller.fresh_until - FRESH;
+    if !tx.rotate_web_session(caller.session, &caller.token, &cookie.hash(), proved_at).await? {
+        return Err(AccountError::WrongCredentials);
+    }
     mail::queue(app, &tx, mail::password_changed(app, &caller.email)).await?;
     tx.commit().await?;
     app.outbox.wake();
     sessions::end_for_user(app, caller.user, PASSWORD_CHANGED).await?;
     tracing::info!(user.id = %caller.user, "a person changed their password");
-    Ok(())
+    Ok(cookie)
 }

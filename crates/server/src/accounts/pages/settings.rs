@@ -3,7 +3,7 @@
 use super::{AccountError, Failed, fail, frame, refuse};
 use crate::accounts;
 use crate::app::{App, Ctx};
-use crate::auth::cookies::SESSION_IDLE;
+use crate::auth::cookies::{Cookie, SESSION_IDLE};
 use crate::auth::password::Password;
 use crate::auth::{Fresh, SignedIn};
 use crate::web::layout::{Frame, Tone};
@@ -12,7 +12,7 @@ use crate::web::times::Moment;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Form, Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use bramble_wire::WebSessionId;
@@ -157,7 +157,11 @@ async fn change_password(
     Form(chosen): Form<Chosen>,
 ) -> Response {
     match accounts::change_password(&app, &caller, &chosen.password).await {
-        Ok(()) => done("password"),
+        Ok(cookie) => {
+            let mut response = done("password");
+            response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(&app, &cookie));
+            response
+        }
         Err(error) => match fail(&app, error, "Sign in again, then change the password.") {
             Ok((status, failed)) => password_page(&app, &caller, status, failed),
             Err(response) => *response,

@@ -112,3 +112,21 @@ async fn two_proofs_at_once_leave_one_cookie_that_works() {
     }
     assert_eq!(alive, 1);
 }
+
+#[tokio::test]
+async fn a_copied_cookie_does_not_survive_a_new_password() {
+    let site = Site::new().await;
+    site.person(ADA).await;
+    let mut browser = site.browser().signed_in(ADA).await;
+    let mut thief = browser.clone();
+    assert_eq!(thief.get("/settings/account").await.status, StatusCode::OK);
+    let done = browser.post(CHANGE, &[("password", OTHER_PASSWORD)]).await;
+    assert_eq!(done.location(), "/settings/account?done=password");
+    assert_eq!(browser.get("/settings/account").await.status, StatusCode::OK, "its owner goes on");
+    assert_eq!(
+        thief.get("/settings/account").await.status,
+        StatusCode::SEE_OTHER,
+        "the copy is worth nothing"
+    );
+    assert_eq!(site.mails(ADA).await.last().map(String::as_str), Some("password_changed"));
+}
