@@ -3,13 +3,13 @@
 use crate::Store;
 use crate::migration::Migrator;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
-    TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use sqlx::sqlite::SqliteConnectOptions;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Connections that read at the same time on SQLite: more than cores gain nothing.
 const SQLITE_READERS: u32 = 4;
@@ -19,6 +19,8 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process's lock on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before a file that another node is opening is tried again.
+const LOCKED_RETRY: Duration = Duration::from_millis(20);
 /// Names the advisory lock that keeps two starting nodes from migrating at once.
 const MIGRATION_LOCK: i64 = 0x6272_616d_626c_6501;
 
@@ -67,7 +69,21 @@ impl Store {
     }
 }
 
+/// Tries again while another node is opening the same file: the switch to WAL answers "locked" at once,
+/// without the wait that SQLite grants to every other statement.
 async fn open_sqlite(path: &Path) -> Result<Store, OpenError> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match try_open_sqlite(path).await {
+            Err(OpenError::Other(e)) if says_locked(&e.to_string()) && Instant::now() < deadline => {
+                tokio::time::sleep(LOCKED_RETRY).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn try_open_sqlite(path: &Path) -> Result<Store, OpenError> {
     if path.exists() {
         // Looked at before anything is written, the switch to WAL included.
         let looked = sqlite(path, 1, |o| o.read_only(true)).await?;
@@ -132,7 +148,12 @@ async fn open_postgres(url: &str) -> Result<Store, OpenError> {
 
 /// All steps in one transaction, under a lock: either the whole new schema stands or the old one.
 async fn migrate(connection: &DatabaseConnection) -> Result<(), OpenError> {
-    let tx = connection.begin().await.map_err(OpenError::Other)?;
+    // IMMEDIATE: a transaction that reads first and writes later is refused when another node wrote between.
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let tx = connection.begin_with_options(options).await.map_err(OpenError::Other)?;
     if tx.get_database_backend() == DbBackend::Postgres {
         let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
         tx.execute_unprepared(&lock).await.map_err(OpenError::Other)?;
@@ -169,6 +190,10 @@ async fn unknown_step(connection: &DatabaseConnection) -> Result<(), OpenError> 
     Ok(())
 }
 
+fn says_locked(text: &str) -> bool {
+    text.contains("database is locked") || text.contains("(code: 5)")
+}
+
 /// Puts SQLite's words into ours.
 fn explain(path: &Path, error: OpenError) -> OpenError {
     let OpenError::Other(inner) = &error else { return error };
@@ -176,7 +201,7 @@ fn explain(path: &Path, error: OpenError) -> OpenError {
     let has = |needle: &str| text.contains(needle);
     if has("readonly") || has("unable to open") || has("(code: 14)") {
         OpenError::ReadOnly(path.to_owned())
-    } else if has("database is locked") || has("(code: 5)") {
+    } else if says_locked(&text) {
         OpenError::Locked(path.to_owned())
     } else if has("not a database") || has("malformed") {
         OpenError::NotADatabase(path.to_owned())
