@@ -62,20 +62,29 @@ impl Description {
             } else {
                 None
             },
-            uri: if uri.is_empty() {
-                Some(phrases::blank("Uri"))
-            } else if is_fetchable(uri) {
-                None
-            } else {
-                Some(phrases::URI.to_owned())
-            },
-            checksum: (!is_sha256(checksum)).then(|| phrases::CHECKSUM.to_owned()),
+            uri: uri_problem(uri),
+            checksum: checksum_problem(checksum),
         };
         if problems != Problems::default() {
             return Err(problems);
         }
         Ok(Self { name, uri: uri.to_owned(), checksum: checksum.to_ascii_lowercase() })
     }
+}
+
+/// What is wrong with an address.
+pub fn uri_problem(uri: &str) -> Option<String> {
+    let uri = uri.trim();
+    if uri.is_empty() {
+        Some(phrases::blank("Uri"))
+    } else {
+        (!is_fetchable(uri)).then(|| phrases::URI.to_owned())
+    }
+}
+
+/// What is wrong with a checksum.
+pub fn checksum_problem(checksum: &str) -> Option<String> {
+    (!is_sha256(checksum.trim())).then(|| phrases::CHECKSUM.to_owned())
 }
 
 /// Whether a device could fetch from here. The text is kept as it is and signed in one line, so white

@@ -106,6 +106,7 @@ actions! {
     TwoFactorRequired = "two_factor_required", "Two-factor authentication requirement enabled";
     TwoFactorNotRequired = "two_factor_not_required", "Two-factor authentication requirement disabled";
     AuditLogExported = "audit_log_exported", "Audit log exported";
+    BillingChanged = "billing_changed", "Billing changed";
     OrganisationCreated = "organisation_created", "Organisation created";
 }
 

@@ -33,6 +33,7 @@ pub fn main() -> ExitCode {
         }
         ("org", "create") => operate(&matches, Ok(org_create(&matches))),
         ("org", "list") => operate(&matches, Ok(Request::OrgList)),
+        ("org", "billing") => operate(&matches, org_billing(&matches)),
         ("auth-key", "create") => operate(&matches, Ok(auth_key_create(&matches))),
         ("token", "create") => operate(&matches, token_create(&matches)),
         ("mail", "list") => operate(&matches, Ok(Request::MailList)),
@@ -74,7 +75,8 @@ pub fn command() -> Command {
         .subcommand(
             group("org", "Organisations")
                 .subcommand(org_create_command())
-                .subcommand(operators(Command::new("list").about("List every organisation"))),
+                .subcommand(operators(Command::new("list").about("List every organisation")))
+                .subcommand(org_billing_command()),
         )
         .subcommand(group("auth-key", "Keys that link a device").subcommand(auth_key_create_command()))
         .subcommand(group("token", "Tokens of the management API").subcommand(token_create_command()))
@@ -111,6 +113,20 @@ fn org_create_command() -> Command {
     operators(Command::new("create").about("Create an organisation for somebody who has an account"))
         .arg(required("name", "NAME", "Its name"))
         .arg(required("administrator", "EMAIL", "Who administers it and can invite others"))
+}
+
+fn org_billing_command() -> Command {
+    operators(
+        Command::new("billing").about("Note how an organisation pays; one whose billing ended cannot deploy"),
+    )
+    .arg(Arg::new("org").value_name("ID").required(true).help("From `bramble org list`"))
+    .arg(
+        Arg::new("billing")
+            .value_name("trial|paid|ended")
+            .required(true)
+            .value_parser(["trial", "paid", "ended"])
+            .help("How it pays"),
+    )
 }
 
 fn auth_key_create_command() -> Command {
@@ -271,6 +287,10 @@ fn user_create(matches: &ArgMatches) -> Result<Request, String> {
 
 fn org_create(matches: &ArgMatches) -> Request {
     Request::OrgCreate { name: text(matches, "name"), administrator: text(matches, "administrator") }
+}
+
+fn org_billing(matches: &ArgMatches) -> Result<Request, String> {
+    Ok(Request::OrgBilling { organisation: organisation(matches)?, billing: text(matches, "billing") })
 }
 
 fn auth_key_create(matches: &ArgMatches) -> Request {

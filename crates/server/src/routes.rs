@@ -6,8 +6,8 @@
 
 use crate::app::Ctx;
 use crate::{
-    accounts, audit, deployments, devices, link, linking, live, management, middleware, organisations,
-    sessions, web,
+    accounts, artefacts, audit, deployments, devices, link, linking, live, management, middleware,
+    organisations, sessions, web,
 };
 use axum::Router;
 use axum::extract::State;
@@ -33,6 +33,7 @@ pub fn router(app: Ctx) -> Router {
         .merge(audit::pages::routes())
         // Both, each path one of them
         .merge(linking::routes())
+        .merge(artefacts::routes())
         .merge(deployments::routes())
         .merge(devices::routes())
         .merge(sessions::routes());
@@ -175,6 +176,15 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("GET", "/organisation/devices/{id}", Caller::Proved),
     ("PATCH", "/organisation/devices/{id}", Caller::Proved),
     ("DELETE", "/organisation/devices/{id}", Caller::Proved),
+    ("GET", "/organisation/devices/{id}/deployments", Caller::Proved),
+    ("POST", "/organisation/devices/{id}/deployments", Caller::Proved),
+    ("GET", "/organisation/deployments/{id}", Caller::Proved),
+    ("PUT", "/organisation/deployments/{id}/cancel", Caller::Proved),
+    ("GET", "/organisation/deployments/{id}/output", Caller::Proved),
+    ("GET", "/organisation/artefacts", Caller::Proved),
+    ("POST", "/organisation/artefacts", Caller::Proved),
+    ("GET", "/organisation/artefacts/{id}", Caller::Proved),
+    ("DELETE", "/organisation/artefacts/{id}", Caller::Proved),
     ("GET", "/setup/{token}", Caller::Anybody),
     ("POST", "/setup/{token}", Caller::Anybody),
     ("POST", "/client/device", Caller::Anybody),

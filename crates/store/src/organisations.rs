@@ -4,6 +4,7 @@ use crate::entity::account;
 use crate::value::to_micros;
 use crate::{Result, Store, Tx};
 use bramble_model::Timestamp;
+use bramble_model::account::Billing;
 use bramble_wire::{AccountId, UserId};
 use sea_orm::Value;
 use sea_orm::sea_query::Expr;
@@ -60,6 +61,11 @@ impl Tx {
     pub async fn require_second_factor(&self, id: AccountId, since: Option<Timestamp>) -> Result<bool> {
         let value = since.map(to_micros).into();
         self.update_organisation(id, account::Column::TwoFactorRequiredAt, value).await
+    }
+
+    /// Notes how an organisation pays. `false` if there is no such organisation.
+    pub async fn set_billing(&self, id: AccountId, billing: Billing) -> Result<bool> {
+        self.update_organisation(id, account::Column::Billing, billing.as_str().into()).await
     }
 
     /// Removes an organisation with everything in it.

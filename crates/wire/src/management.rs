@@ -1,6 +1,10 @@
 //! What the management API answers. Scripts of the public service read it, so names, order and formats
 //! are fixed.
 
+mod updates;
+
+pub use updates::{Artefact, Artefacts, Deployment, DeploymentOutput, Deployments};
+
 use crate::{AuthKeyId, DeviceId, DeviceIdentityId};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -64,6 +64,13 @@ pub enum Request {
     },
     /// `bramble org list`.
     OrgList,
+    /// `bramble org billing`.
+    OrgBilling {
+        /// Which.
+        organisation: AccountId,
+        /// `trial`, `paid` or `ended`.
+        billing: String,
+    },
     /// `bramble auth-key create`.
     AuthKeyCreate {
         /// Whose personal account, by address.
@@ -100,6 +107,7 @@ impl std::fmt::Debug for Request {
             Self::UserResetTwoFactor { .. } => "UserResetTwoFactor",
             Self::OrgCreate { .. } => "OrgCreate",
             Self::OrgList => "OrgList",
+            Self::OrgBilling { .. } => "OrgBilling",
             Self::AuthKeyCreate { .. } => "AuthKeyCreate",
             Self::TokenCreate { .. } => "TokenCreate",
             Self::MailList => "MailList",
@@ -151,6 +159,9 @@ pub async fn handle(app: &App, request: Request) -> Response {
         Request::UserResetTwoFactor { email } => people::reset_two_factor(app, &email).await,
         Request::OrgCreate { name, administrator } => organisations::create(app, &name, &administrator).await,
         Request::OrgList => organisations::list(app).await,
+        Request::OrgBilling { organisation, billing } => {
+            organisations::billing(app, organisation, &billing).await
+        }
         Request::AuthKeyCreate { user, description, ttl_days } => {
             auth_key_create(app, &user, &description, ttl_days).await
         }

@@ -1,9 +1,11 @@
-//! `bramble org create|list`.
+//! `bramble org create|list|billing`.
 
 use super::{Response, failed};
 use crate::accounts::operator::find_person;
 use crate::app::App;
 use crate::organisations::{self, OrganisationError, operator};
+use bramble_model::account::Billing;
+use bramble_wire::AccountId;
 use serde_json::json;
 
 pub(super) async fn create(app: &App, name: &str, administrator: &str) -> Response {
@@ -37,6 +39,24 @@ pub(super) async fn create(app: &App, name: &str, administrator: &str) -> Respon
         Err(OrganisationError::Store(error)) => failed(error),
         Err(error) => Response::refused(error.to_string()),
     }
+}
+
+pub(super) async fn billing(app: &App, id: AccountId, word: &str) -> Response {
+    let Some(billing) = Billing::parse(word) else {
+        return Response::refused("An organisation's billing is trial, paid or ended.");
+    };
+    let text = match operator::set_billing(app, id, billing).await {
+        Ok(Some(name)) => match billing {
+            Billing::Ended => format!("Nobody pays for {name} any more: it cannot deploy."),
+            Billing::Paid => format!("{name} pays."),
+            Billing::Trial => format!("{name} tries. A trial without an end blocks nothing."),
+        },
+        Ok(None) => {
+            return Response::refused("There is no organisation with this id. See `bramble org list`.");
+        }
+        Err(error) => return failed(error),
+    };
+    Response::done(text, json!({ "id": id, "billing": billing.as_str() }))
 }
 
 pub(super) async fn list(app: &App) -> Response {

@@ -1,9 +1,12 @@
 //! The artefact library: what an account's devices can be given. The server keeps the address and the
 //! checksum and never fetches anything from there.
 
-use crate::app::App;
+mod api;
+
+use crate::app::{App, Ctx};
 use crate::audit;
 use crate::deployments::Manager;
+use axum::Router;
 use bramble_model::artefact::{Description, Problems};
 use bramble_model::audit::Action;
 use bramble_model::phrases;
@@ -26,6 +29,11 @@ pub enum ArtefactError {
     /// It was deployed once.
     #[error("{}", phrases::DEPLOYED_ARTEFACT)]
     Deployed,
+}
+
+/// Every URL of this slice.
+pub fn routes() -> Router<Ctx> {
+    api::routes()
 }
 
 /// Adds an artefact.
@@ -77,8 +85,8 @@ pub async fn list(
     app.store.artefacts(by.account(), prefix, offset, limit).await
 }
 
-/// Removes an artefact that was never deployed.
-pub async fn delete(app: &App, by: &Manager, id: ArtefactId) -> Result<(), ArtefactError> {
+/// Removes an artefact that was never deployed, and returns what it was.
+pub async fn delete(app: &App, by: &Manager, id: ArtefactId) -> Result<Artefact, ArtefactError> {
     let tx = app.store.begin().await?;
     // Whoever deploys it holds the same lock.
     if !tx.lock_account(by.account()).await? {
@@ -94,5 +102,5 @@ pub async fn delete(app: &App, by: &Manager, id: ArtefactId) -> Result<(), Artef
     audit::record(app, &tx, by.account(), by.actor(), Action::ArtefactDeleted, subject, "").await?;
     tx.commit().await?;
     tracing::info!(artefact.id = %id, "artefact deleted");
-    Ok(())
+    Ok(artefact)
 }

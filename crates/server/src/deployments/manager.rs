@@ -4,7 +4,7 @@ use super::DeploymentError;
 use crate::accounts;
 use crate::app::App;
 use crate::audit::Actor;
-use crate::auth::SignedIn;
+use crate::auth::{ApiToken, SignedIn};
 use bramble_model::account::Deed;
 use bramble_wire::AccountId;
 
@@ -22,6 +22,11 @@ impl Manager {
         let standing = accounts::standing(app, by.user, account).await?;
         standing.filter(|s| s.may(Deed::ManageUpdates)).ok_or(DeploymentError::NotFound)?;
         Ok(Self { account, actor: Actor::person(by) })
+    }
+
+    /// A program, of its token's organisation.
+    pub fn program(token: &ApiToken) -> Self {
+        Self { account: token.account, actor: Actor::program(token) }
     }
 
     /// Of which account.

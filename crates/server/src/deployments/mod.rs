@@ -4,6 +4,7 @@
 //! went ([`of_device`]). The rules of the states are `bramble_model::deployment`'s. Whatever takes a
 //! device away calls [`leave_in`] or [`interrupt_in`] in its own transaction.
 
+mod api;
 pub mod device_api;
 pub mod keys;
 mod manager;
@@ -73,7 +74,7 @@ impl From<DeploymentError> for ApiFailure {
 
 /// Every URL of this slice.
 pub fn routes() -> Router<Ctx> {
-    device_api::routes()
+    device_api::routes().merge(api::routes())
 }
 
 /// Has a device apply an artefact. What was pending for it is superseded; what it applies already is

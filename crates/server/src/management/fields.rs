@@ -113,6 +113,16 @@ impl Fields {
         Sent::Value(text)
     }
 
+    /// A text that must pass a check, which names what is wrong with it. Nothing sent is an empty text.
+    pub fn checked(&mut self, name: &str, check: impl FnOnce(&str) -> Option<String>) -> String {
+        let before = self.problems.len();
+        let text = self.text(name).value().unwrap_or_default();
+        if self.problems.len() == before {
+            self.problems.extend(check(&text));
+        }
+        text
+    }
+
     fn check_name(&mut self, name: &str, text: &str) {
         if text.is_empty() {
             self.problems.push(phrases::blank(&title(name)));

@@ -1,7 +1,11 @@
-//! What the operator sees of organisations: `bramble org list`.
+//! What the operator sees and says of organisations: `bramble org list`, `bramble org billing`.
 
 use crate::app::App;
+use crate::audit::{self, Actor};
+use crate::live::Change;
 use crate::web::frames;
+use bramble_model::account::Billing;
+use bramble_model::audit::Action;
 use bramble_model::text;
 use bramble_store::StoreError;
 use bramble_wire::AccountId;
@@ -64,6 +68,21 @@ async fn read(app: &App) -> Result<(Vec<Listed>, bool), StoreError> {
             });
         }
     }
+}
+
+/// Notes how an organisation pays, and returns its name; `None` if there is none.
+pub async fn set_billing(app: &App, id: AccountId, billing: Billing) -> Result<Option<String>, StoreError> {
+    let tx = app.store.begin().await?;
+    if !tx.lock_account(id).await? || !tx.set_billing(id, billing).await? {
+        return Ok(None);
+    }
+    let Some(organisation) = tx.account(id).await? else { return Ok(None) };
+    let subject = audit::organisation(id, &organisation.name);
+    let actor = Actor::operator();
+    audit::record(app, &tx, id, &actor, Action::BillingChanged, subject, billing.as_str()).await?;
+    tx.commit().await?;
+    app.live.tell(Change { account: id, device: None });
+    Ok(Some(organisation.name))
 }
 
 /// The path of an organisation's first page.

@@ -64,10 +64,12 @@ struct World {
     key: String,
     code: String,
     deployment: String,
-    /// A token of the organisation, and a device and a key of its own.
+    /// A token of the organisation, and what the organisation has.
     api_token: String,
     its_device: String,
     its_key: String,
+    its_artefact: String,
+    its_deployment: String,
 }
 
 /// What programs call: who, of what, and a body.
@@ -78,6 +80,13 @@ fn of_program<'w>(method: &str, pattern: &str, it: &'w World) -> Option<(Who, &'
         ("POST", "auth-keys") => (Program, "", r#"{"description":"k"}"#),
         ("GET" | "PATCH" | "DELETE", "auth-keys/{id}") => (OwnProgram, &it.its_key, "{}"),
         ("GET" | "PATCH" | "DELETE", "devices/{id}") => (OwnProgram, &it.its_device, "{}"),
+        ("GET", "artefacts") => (Program, "", ""),
+        ("POST", "artefacts") => (Program, "", r#"{"name":"a"}"#),
+        ("GET" | "DELETE", "artefacts/{id}") => (OwnProgram, &it.its_artefact, ""),
+        ("GET", "devices/{id}/deployments") => (OwnProgram, &it.its_device, ""),
+        ("POST", "devices/{id}/deployments") => (OwnProgram, &it.its_device, "{}"),
+        ("GET", "deployments/{id}" | "deployments/{id}/output") => (OwnProgram, &it.its_deployment, ""),
+        ("PUT", "deployments/{id}/cancel") => (OwnProgram, &it.its_deployment, ""),
         _ => return None,
     })
 }
@@ -281,8 +290,8 @@ async fn organisation(desk: &Desk, ann: &Person, member: &Person) -> (String, St
     (shed.to_string(), waiting[0].id.to_string(), link, keys[0].id.to_string())
 }
 
-/// What a program of the organisation has: its token, a device, a key.
-async fn of_organisation_programs(desk: &Desk, ann: &Person, organisation: &str) -> (String, String, String) {
+/// What a program of the organisation has: its token, a device, a key, an artefact, a deployment.
+async fn of_organisation_programs(desk: &Desk, ann: &Person, organisation: &str) -> [String; 5] {
     let organisation = organisation.parse().expect("an id");
     let made = tokens::create_as_operator(&desk.app, organisation, "ci").await.expect("a token");
     let token = made.secret.expose().to_owned();
@@ -290,12 +299,18 @@ async fn of_organisation_programs(desk: &Desk, ann: &Person, organisation: &str)
     let device = desk.device(ann, "o1").await;
     desk.give(ann, &device, organisation).await;
     let key = program.json("POST", "/organisation/auth-keys", json!({ "description": "k" })).await;
-    (token, device.id.to_string(), key.text("id"))
+    let sum = "ab".repeat(32);
+    let wanted = json!({ "name": "a", "uri": "https://x.example/a", "checksum": sum });
+    let artefact = program.json("POST", "/organisation/artefacts", wanted).await.text("id");
+    let path = format!("/organisation/devices/{}/deployments", device.id);
+    let deployment = program.json("POST", &path, json!({ "artefact_id": artefact })).await.text("id");
+    [token, device.id.to_string(), key.text("id"), artefact, deployment]
 }
 
 async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
     let (organisation, invitation, link, shared_key) = organisation(desk, ann, member).await;
-    let (api_token, its_device, its_key) = of_organisation_programs(desk, ann, &organisation).await;
+    let [api_token, its_device, its_key, its_artefact, its_deployment] =
+        of_organisation_programs(desk, ann, &organisation).await;
     let device = desk.device(ann, "s1").await.online().await;
     ann.post(&format!("/devices/{}/settings", device.id), &[("name", "s1")]).await;
     let opened = ann.fetch("POST", "/sessions", json!({ "device_id": device.id, "kind": "shell" })).await;
@@ -320,6 +335,8 @@ async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
         api_token,
         its_device,
         its_key,
+        its_artefact,
+        its_deployment,
     };
     (world, device)
 }

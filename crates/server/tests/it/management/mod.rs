@@ -3,6 +3,7 @@
 mod auth_keys;
 mod common;
 mod devices;
+mod updates;
 
 use crate::desk::{Answer, Desk, request};
 use axum::body::Body;
