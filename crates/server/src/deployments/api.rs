@@ -42,7 +42,7 @@ impl From<DeploymentError> for Failure {
     }
 }
 
-fn shown(deployment: Deployment) -> wire::Deployment {
+fn shown(deployment: &Deployment) -> wire::Deployment {
     wire::Deployment {
         id: deployment.id,
         state: deployment.state.word().as_str().to_owned(),
@@ -66,7 +66,7 @@ async fn list(
     let filter = Filter { device: Some(device), state, rollout: None };
     let by = Manager::program(&token);
     let (found, total) = super::list(&app, &by, filter, page.offset(), page.per_page).await?;
-    let deployments = found.into_iter().map(shown).collect();
+    let deployments = found.iter().map(shown).collect();
     Ok(Json(wire::Deployments { deployments, meta: page.meta(total) }))
 }
 
@@ -88,7 +88,7 @@ async fn create(
     let artefact = artefact.ok_or_else(|| Failure::bad_request("artefact_id is missing"))?;
     // What is no id names nothing.
     let artefact = artefact.parse().map_err(|_| Failure::not_found())?;
-    Ok(created(shown(super::create(&app, &Manager::program(&token), device, artefact).await?)))
+    Ok(created(shown(&super::create(&app, &Manager::program(&token), device, artefact).await?)))
 }
 
 async fn show(
@@ -96,7 +96,7 @@ async fn show(
     token: ApiToken,
     Id(id): Id<DeploymentId>,
 ) -> Result<Json<wire::Deployment>, Failure> {
-    Ok(Json(shown(super::find(&app, &Manager::program(&token), id).await?)))
+    Ok(Json(shown(&super::find(&app, &Manager::program(&token), id).await?)))
 }
 
 async fn cancel(
@@ -104,7 +104,7 @@ async fn cancel(
     token: ApiToken,
     Id(id): Id<DeploymentId>,
 ) -> Result<Json<wire::Deployment>, Failure> {
-    Ok(Json(shown(super::cancel(&app, &Manager::program(&token), id).await?)))
+    Ok(Json(shown(&super::cancel(&app, &Manager::program(&token), id).await?)))
 }
 
 async fn output(

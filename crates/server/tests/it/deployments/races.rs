@@ -139,7 +139,7 @@ async fn an_artefact_is_deleted_or_deployed_never_both() {
             let (app, by) = (place.desk.app.clone(), place.by.clone());
             let delete = tokio::spawn(async move {
                 match artefacts::delete(&app, &by, artefact).await {
-                    Ok(()) => true,
+                    Ok(_) => true,
                     Err(ArtefactError::Deployed) => false,
                     Err(error) => panic!("{error}"),
                 }
