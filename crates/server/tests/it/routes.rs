@@ -75,20 +75,23 @@ struct World {
 /// What programs call: who, of what, and a body.
 fn of_program<'w>(method: &str, pattern: &str, it: &'w World) -> Option<(Who, &'w str, &'static str)> {
     use Who::{OwnProgram, Program};
-    Some(match (method, pattern.strip_prefix("/organisation/")?) {
-        ("GET", "auth-keys" | "devices") => (Program, "", ""),
-        ("POST", "auth-keys") => (Program, "", r#"{"description":"k"}"#),
-        ("GET" | "PATCH" | "DELETE", "auth-keys/{id}") => (OwnProgram, &it.its_key, "{}"),
-        ("GET" | "PATCH" | "DELETE", "devices/{id}") => (OwnProgram, &it.its_device, "{}"),
-        ("GET", "artefacts") => (Program, "", ""),
-        ("POST", "artefacts") => (Program, "", r#"{"name":"a"}"#),
-        ("GET" | "DELETE", "artefacts/{id}") => (OwnProgram, &it.its_artefact, ""),
-        ("GET", "devices/{id}/deployments") => (OwnProgram, &it.its_device, ""),
-        ("POST", "devices/{id}/deployments") => (OwnProgram, &it.its_device, "{}"),
-        ("GET", "deployments/{id}" | "deployments/{id}/output") => (OwnProgram, &it.its_deployment, ""),
-        ("PUT", "deployments/{id}/cancel") => (OwnProgram, &it.its_deployment, ""),
+    let below = pattern.strip_prefix("/organisation/")?;
+    let (who, id) = match below {
+        "auth-keys" | "devices" | "artefacts" => (Program, ""),
+        "auth-keys/{id}" => (OwnProgram, it.its_key.as_str()),
+        "devices/{id}" | "devices/{id}/deployments" => (OwnProgram, it.its_device.as_str()),
+        "artefacts/{id}" => (OwnProgram, it.its_artefact.as_str()),
+        "deployments/{id}" | "deployments/{id}/cancel" | "deployments/{id}/output" => {
+            (OwnProgram, it.its_deployment.as_str())
+        }
         _ => return None,
-    })
+    };
+    let body = match (method, below) {
+        ("POST", "auth-keys") => r#"{"description":"k"}"#,
+        ("GET", _) => "",
+        _ => "{}",
+    };
+    Some((who, id, body))
 }
 
 /// The path that a pattern stands for: `id` is what its own name for a thing stands for.
