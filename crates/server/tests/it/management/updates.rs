@@ -322,7 +322,7 @@ async fn two_hundred_requests_at_once_leave_one_pending() {
                     // Whoever waits for a connection for too long asks again.
                     match answer.status {
                         StatusCode::SERVICE_UNAVAILABLE => {
-                            assert!(answer.headers.contains_key("retry-after"))
+                            assert!(answer.headers.contains_key("retry-after"));
                         }
                         status => return assert_eq!(status, StatusCode::CREATED, "{}", answer.body),
                     }
