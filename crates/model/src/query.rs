@@ -13,7 +13,7 @@ use crate::text::fold;
 /// Longest query that is looked at, in characters. The rest is left out: no name is as long.
 pub const MAX_QUERY: usize = 1000;
 /// Most parts of a query that are looked at.
-const MAX_PARTS: usize = 32;
+pub const MAX_PARTS: usize = 32;
 
 /// A filter's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,6 +43,11 @@ impl Qualifier {
             Self::Tag => "tag",
             Self::Is => "is",
         }
+    }
+
+    /// The one with this name, whatever its case.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str().eq_ignore_ascii_case(name))
     }
 }
 
@@ -109,6 +114,19 @@ pub enum Part<'a> {
     Filter(Qualifier, &'a str),
 }
 
+impl Part<'_> {
+    /// It as a query of its own: read again it is the same part.
+    pub fn typed(self) -> String {
+        match self {
+            Self::Filter(qualifier, value) => format!("{}:{value}", qualifier.as_str()),
+            Self::Word(word) => {
+                let plain = !word.contains(char::is_whitespace) && part(word) == Some(self);
+                if plain && !word.starts_with('"') { word.to_owned() } else { format!("\"{word}\"") }
+            }
+        }
+    }
+}
+
 /// The parts of a query in their order, without those that say nothing.
 pub fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
     let end = text.char_indices().nth(MAX_QUERY).map_or(text.len(), |(at, _)| at);
@@ -138,10 +156,7 @@ pub fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
 }
 
 fn part(word: &str) -> Option<Part<'_>> {
-    let filter = word.split_once(':').and_then(|(name, value)| {
-        let known = Qualifier::ALL.into_iter().find(|it| it.as_str().eq_ignore_ascii_case(name))?;
-        Some((known, value))
-    });
+    let filter = word.split_once(':').and_then(|(name, value)| Some((Qualifier::named(name)?, value)));
     match filter {
         Some((_, "")) => None,
         Some((qualifier, value)) => Some(Part::Filter(qualifier, value)),
@@ -234,6 +249,13 @@ mod tests {
             let query = Query::parse(&text);
             prop_assert!(query.words.iter().all(|word| !word.is_empty()));
             prop_assert!(query.tags.iter().all(|tag| !tag.contains(char::is_whitespace)));
+        }
+
+        #[test]
+        fn what_was_read_is_written_so_that_it_is_read_again(text in "([a-z\"]{0,3}|tag:x|is:|\"tag:a b\"|\\PC| ){0,20}") {
+            let written: Vec<String> = parts(&text).map(Part::typed).collect();
+            let again = written.join(" ");
+            prop_assert!(parts(&again).eq(parts(&text)), "{text:?} {again:?}");
         }
 
         #[test]

@@ -2,10 +2,10 @@
 //! and one by one in `device_tags`, for finding.
 
 use crate::entity::{device, device_tag};
-use crate::{Result, Store, Tx};
+use crate::{Result, Tx};
 use bramble_model::tags::Tags;
 use bramble_wire::{AccountId, DeviceId};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
 
 /// The list as its column has it.
 pub(crate) fn to_column(tags: &Tags) -> String {
@@ -43,23 +43,5 @@ impl Tx {
             device_tag::Entity::insert_many(rows).exec_without_returning(&self.inner).await?;
         }
         Ok(true)
-    }
-}
-
-impl Store {
-    /// Tags that an account's devices have and that begin like this: at most so many, in alphabetical
-    /// order.
-    pub async fn tags_of(&self, account: AccountId, prefix: &str, limit: u64) -> Result<Vec<String>> {
-        let found = device_tag::Entity::find()
-            .select_only()
-            .column(device_tag::Column::Tag)
-            .distinct()
-            .filter(device_tag::Column::AccountId.eq(account.0))
-            .filter(device_tag::Column::Tag.gte(prefix))
-            // Tags are ASCII: nothing that begins like this comes after it with the last character.
-            .filter(device_tag::Column::Tag.lt(format!("{prefix}\u{7f}")))
-            .order_by_asc(device_tag::Column::Tag)
-            .limit(limit);
-        Ok(found.into_tuple().all(&self.reader).await?)
     }
 }

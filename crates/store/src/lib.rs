@@ -21,6 +21,7 @@ pub mod device_search;
 mod device_tags;
 pub mod devices;
 mod entity;
+mod filter_values;
 pub mod invitations;
 pub mod jobs;
 pub mod link_requests;

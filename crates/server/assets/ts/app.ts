@@ -7,6 +7,7 @@ import { startDialogs } from "./dialogs";
 import { startForms } from "./forms";
 import { startLive } from "./live";
 import { startMenus } from "./menus";
+import { startSearch } from "./search";
 import { startThemeSwitch } from "./theme-switch";
 import { startTimes } from "./times";
 
@@ -17,4 +18,5 @@ startMenus();
 startDialogs();
 startForms();
 startComboboxes();
+startSearch();
 startLive();

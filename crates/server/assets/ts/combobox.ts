@@ -1,25 +1,13 @@
 // Several values with suggestions (the combobox pattern of the WAI-ARIA practices).
-interface Suggestion {
-  value: string;
-  label?: string;
-  hint?: string;
-}
+import { type Suggestion, Suggestions } from "./suggestions";
 
 /** Milliseconds of quiet before suggestions are asked for. */
 const QUIET = 120;
 
-function isSuggestion(value: unknown): value is Suggestion {
-  return typeof value === "object" && value !== null && "value" in value && typeof value.value === "string";
-}
-
 class Combobox {
   private readonly input: HTMLInputElement;
-  private readonly list: HTMLElement;
   private readonly chips: HTMLElement;
-  private options: Suggestion[] = [];
-  private active = -1;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private asked: AbortController | undefined;
+  private readonly suggestions: Suggestions;
 
   constructor(
     private readonly box: HTMLElement,
@@ -28,19 +16,21 @@ class Combobox {
     chips: HTMLElement,
   ) {
     this.input = input;
-    this.list = list;
     this.chips = chips;
+    this.suggestions = new Suggestions(
+      input,
+      list,
+      box.dataset["suggest"] ?? "",
+      QUIET,
+      (found, typed) => this.withoutTaken(found, typed),
+      (chosen) => this.add(chosen.value),
+    );
     // What is typed but not chosen is sent by readers without this script only.
     input.removeAttribute("name");
-    input.setAttribute("role", "combobox");
-    input.setAttribute("aria-autocomplete", "list");
-    input.setAttribute("aria-controls", list.id);
-    input.setAttribute("aria-expanded", "false");
     input.addEventListener("input", () => this.ask());
     input.addEventListener("focus", () => this.ask());
-    input.addEventListener("blur", () => this.close());
+    input.addEventListener("blur", () => this.suggestions.close());
     input.addEventListener("keydown", (event) => this.key(event));
-    list.addEventListener("pointerdown", (event) => this.pick(event));
     box.addEventListener("click", (event) => this.click(event));
   }
 
@@ -49,94 +39,35 @@ class Combobox {
   }
 
   private ask(): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.fetch(), QUIET);
+    this.suggestions.ask(this.input.value.trim());
   }
 
-  private async fetch(): Promise<void> {
-    this.asked?.abort();
-    const asked = new AbortController();
-    this.asked = asked;
-    const url = new URL(this.box.dataset["suggest"] ?? "", location.href);
-    if (url.origin !== location.origin) return;
-    const typed = this.input.value.trim();
-    url.searchParams.set("q", typed);
-    let found: Suggestion[] = [];
-    try {
-      const answer = await fetch(url, { signal: asked.signal, headers: { accept: "application/json" } });
-      const body: unknown = answer.ok ? await answer.json() : [];
-      if (Array.isArray(body)) found = body.filter(isSuggestion);
-    } catch {
-      if (asked.signal.aborted) return;
-    }
+  private withoutTaken(all: Suggestion[], typed: string): Suggestion[] {
     const taken = new Set(this.values());
-    found = found.filter((one) => !taken.has(one.value));
+    const found = all.filter((one) => !taken.has(one.value));
     const creates = this.box.hasAttribute("data-create");
     if (creates && typed && !taken.has(typed) && !found.some((one) => one.value === typed)) {
       found.push({ value: typed, label: `Create “${typed}”` });
     }
-    if (document.activeElement === this.input) this.show(found);
-  }
-
-  private show(found: Suggestion[]): void {
-    this.options = found;
-    this.active = -1;
-    this.list.replaceChildren(
-      ...found.map((one, index) => {
-        const item = document.createElement("li");
-        item.className = "option";
-        item.id = `${this.list.id}-${index}`;
-        item.setAttribute("role", "option");
-        item.setAttribute("aria-selected", "false");
-        const label = document.createElement("span");
-        label.textContent = one.label ?? one.value;
-        item.append(label);
-        if (one.hint) {
-          const hint = document.createElement("small");
-          hint.textContent = one.hint;
-          item.append(hint);
-        }
-        return item;
-      }),
-    );
-    this.list.hidden = found.length === 0;
-    this.input.setAttribute("aria-expanded", String(found.length > 0));
-    this.input.removeAttribute("aria-activedescendant");
-  }
-
-  private close(): void {
-    clearTimeout(this.timer);
-    this.asked?.abort();
-    this.show([]);
-  }
-
-  private mark(index: number): void {
-    const count = this.options.length;
-    if (count === 0) return;
-    this.active = (index + count) % count;
-    [...this.list.children].forEach((item, at) => item.setAttribute("aria-selected", String(at === this.active)));
-    const item = this.list.children[this.active];
-    if (!item) return;
-    this.input.setAttribute("aria-activedescendant", item.id);
-    item.scrollIntoView({ block: "nearest" });
+    return found;
   }
 
   private key(event: KeyboardEvent): void {
     if (event.isComposing) return;
     switch (event.key) {
       case "ArrowDown":
-        if (this.list.hidden) this.ask();
-        else this.mark(this.active + 1);
+        if (this.suggestions.open) this.suggestions.move(1);
+        else this.ask();
         break;
       case "ArrowUp":
-        this.mark(this.active < 0 ? -1 : this.active - 1);
+        this.suggestions.move(-1);
         break;
       case "Escape":
-        if (this.list.hidden) return;
-        this.close();
+        if (!this.suggestions.open) return;
+        this.suggestions.close();
         break;
       case "Enter": {
-        const chosen = this.options[this.active];
+        const { chosen } = this.suggestions;
         const typed = this.input.value.trim();
         if (chosen) this.add(chosen.value);
         else if (typed && this.box.hasAttribute("data-create")) this.add(typed);
@@ -154,14 +85,6 @@ class Combobox {
         return;
     }
     event.preventDefault();
-  }
-
-  private pick(event: Event): void {
-    const item = event.target instanceof Element ? event.target.closest(".option") : null;
-    // The field keeps the focus.
-    event.preventDefault();
-    const chosen = item && this.options[[...this.list.children].indexOf(item)];
-    if (chosen) this.add(chosen.value);
   }
 
   private click(event: Event): void {
@@ -184,7 +107,7 @@ class Combobox {
       this.chips.append(chip);
     }
     this.input.value = "";
-    this.show([]);
+    this.suggestions.close();
     this.changed();
   }
 

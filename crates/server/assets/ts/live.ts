@@ -85,17 +85,26 @@ async function refreshRows(ids: string[] | undefined): Promise<void> {
 
 /** Brings a whole list up to date: row by row where it can, so that nothing jumps without need. */
 async function refreshList(list: HTMLElement): Promise<void> {
-  const html = await get(list.dataset["liveList"] || location.href);
+  const address = list.dataset["liveList"] || location.href;
+  const html = await get(address);
   if (html === undefined) return;
+  if (address !== (list.dataset["liveList"] || location.href)) {
+    // Something else was searched for meanwhile: its list is shown already, and may lack this change.
+    everything = true;
+    return;
+  }
   const fresh = new DOMParser().parseFromString(html, "text/html").getElementById(list.id);
   if (!fresh) return;
   const oldBody = list.querySelector("[data-live-rows]");
   const newBody = fresh.querySelector("[data-live-rows]");
   if (!oldBody || !newBody) {
-    if (inUse(list)) held.add(EVERYTHING);
+    // The search bar stays as it is, if there is one already.
+    const [shown, now] = [list.querySelector("#results"), fresh.querySelector("#results")];
+    const [from, to] = shown && now ? [shown, now] : [list, fresh];
+    if (inUse(from)) held.add(EVERYTHING);
     else {
-      list.replaceChildren(...fresh.childNodes);
-      settle(list);
+      from.replaceChildren(...to.childNodes);
+      settle(from);
     }
     return;
   }
@@ -117,6 +126,17 @@ async function refreshList(list: HTMLElement): Promise<void> {
     else oldBody.insertBefore(old, place);
     replace(old, row, row.id.replace(/^device-/, ""));
   }
+}
+
+/** Puts the results of a page with another search in the place of those that are shown, and says how
+    many there are. */
+export function showResults(html: string): string {
+  const shown = document.getElementById("results");
+  const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("results");
+  if (!shown || !fresh) return "";
+  shown.replaceChildren(...fresh.childNodes);
+  settle(shown);
+  return shown.querySelector("#device-count, h2")?.textContent?.trim() ?? "";
 }
 
 async function refreshPanels(ids: string[] | undefined): Promise<void> {
@@ -171,6 +191,7 @@ function sameBut(old: Element, fresh: Element): boolean {
 function settle(element: Element): void {
   bringTimes(element);
   for (const button of element.querySelectorAll<HTMLElement>("[data-copy]")) button.hidden = false;
+  document.dispatchEvent(new Event("bramble:settled"));
 }
 
 /** Listens if the page says for which account. */

@@ -6,6 +6,7 @@ pub mod device_api;
 pub mod pages;
 pub mod programs;
 pub mod rows;
+mod search_bar;
 pub mod transfer;
 mod transfer_pages;
 

@@ -1,12 +1,13 @@
 //! The Devices tab, a device's page and its settings.
 
 use super::rows::{DeviceRow, Presence, rows};
-use super::{DeviceError, PAGE};
+use super::search_bar::Bar;
+use super::{DeviceError, PAGE, search_bar};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
 use crate::error::ApiFailure;
-use crate::organisations::{self, OrganisationError};
+use crate::organisations;
 use crate::sessions;
 use crate::web;
 use crate::web::frames;
@@ -14,7 +15,7 @@ use crate::web::layout::Frame;
 use crate::web::times::Moment;
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Path, Query, State};
+use axum::extract::{Form, Path, Query, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -24,7 +25,6 @@ use bramble_wire::device_api::AccountKind;
 use bramble_wire::signalling::Path as Route;
 use bramble_wire::{DeviceId, SessionId};
 use serde::Deserialize;
-use serde_json::json;
 
 /// Most rows that one request for fragments may name.
 const MAX_ROWS: usize = 100;
@@ -36,7 +36,6 @@ pub(super) fn routes() -> Router<Ctx> {
         .route("/devices/rows", get(fragments))
         .route("/organisations/{organisation}/devices", get(list_of_organisation))
         .route("/organisations/{organisation}/devices/rows", get(fragments_of_organisation))
-        .route("/organisations/{organisation}/tags", get(suggest_tags))
         .route("/devices/new", get(how_to_link))
         .route("/devices/{id}", get(show))
         .route("/devices/{id}/panel", get(panel))
@@ -45,6 +44,7 @@ pub(super) fn routes() -> Router<Ctx> {
         .route("/devices/{id}/sign-out", get(confirm_sign_out).post(sign_out))
         .route("/devices/{id}/sessions/{session}/end", post(end_session))
         .route("/devices/{id}/shell", get(shell))
+        .merge(search_bar::routes())
 }
 
 #[derive(Template)]
@@ -52,7 +52,7 @@ pub(super) fn routes() -> Router<Ctx> {
 struct List {
     frame: Frame,
     rows: Vec<DeviceRow>,
-    query: String,
+    bar: Bar,
     /// Where the account's pages begin.
     root: String,
     manages: bool,
@@ -187,22 +187,14 @@ async fn home() -> Redirect {
     Redirect::to("/devices")
 }
 
-#[derive(Deserialize)]
-struct Search {
-    #[serde(default)]
-    query: String,
-    #[serde(default)]
-    page: String,
-}
-
 pub(super) async fn personal(app: &App, who: &SignedIn) -> Result<Standing, DeviceError> {
     let account = accounts::personal_account(app, who.user).await?.ok_or(DeviceError::NotFound)?;
     accounts::standing(app, who.user, account).await?.ok_or(DeviceError::NotFound)
 }
 
-async fn list(who: SignedIn, State(app): State<Ctx>, Query(search): Query<Search>) -> Response {
+async fn list(who: SignedIn, State(app): State<Ctx>, RawQuery(address): RawQuery) -> Response {
     match personal(&app, &who).await {
-        Ok(standing) => list_of(&app, &who, standing, search).await,
+        Ok(standing) => list_of(&app, &who, standing, &address.unwrap_or_default()).await,
         Err(error) => unwell(&app, &who, error),
     }
 }
@@ -211,33 +203,39 @@ async fn list_of_organisation(
     who: SignedIn,
     State(app): State<Ctx>,
     Path(id): Path<String>,
-    Query(search): Query<Search>,
+    RawQuery(address): RawQuery,
 ) -> Response {
     match organisations::enter(&app, &who, &id, Deed::ViewDevices).await {
-        Ok(standing) => list_of(&app, &who, standing, search).await,
+        Ok(standing) => list_of(&app, &who, standing, &address.unwrap_or_default()).await,
         Err(error) => organisations::pages::refused(&app, &who, error),
     }
 }
 
-async fn list_of(app: &App, who: &SignedIn, standing: Standing, search: Search) -> Response {
-    let page = search.page.parse().unwrap_or(1).max(1);
-    // Longer than any name: nothing that somebody typed is lost.
-    let query: String = search.query.chars().take(1000).collect();
+async fn list_of(app: &App, who: &SignedIn, standing: Standing, address: &str) -> Response {
+    let asked = url::form_urlencoded::parse(address.as_bytes()).find(|(name, _)| name == "page");
+    let page = asked.and_then(|(_, page)| page.parse().ok()).unwrap_or(1).max(1);
     let account = standing.account;
+    let bar = Bar::read(address, standing.kind);
     let root = frames::root(standing.kind, account);
+    let encoded: String = url::form_urlencoded::byte_serialize(bar.query.as_bytes()).collect();
     let found = async {
-        let (devices, total) = super::search(app, who, account, &query, page).await?;
-        Ok::<_, DeviceError>((rows(app, &root, devices).await?, total))
+        let (devices, total) = super::search(app, who, account, &bar.query, page).await?;
+        let mut rows = rows(app, &root, devices).await?;
+        if !encoded.is_empty() {
+            for row in &mut rows {
+                row.search = format!("{root}/devices?query={encoded}+");
+            }
+        }
+        Ok::<_, DeviceError>((rows, total))
     };
     let (rows, total) = match found.await {
         Ok(found) => found,
         Err(error) => return unwell(app, who, error),
     };
-    let encoded: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
     let page = List {
         frame: frames::of_account(app, who, account, "Devices").live(account),
         rows,
-        query,
+        bar,
         manages: standing.may(Deed::ManageDevices),
         total,
         page,
@@ -427,36 +425,6 @@ async fn update(
             }
         }
         Err(error) => unwell(&app, &who, error),
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Prefix {
-    #[serde(default)]
-    q: String,
-}
-
-/// Tags that the organisation uses, for the field that suggests them.
-async fn suggest_tags(
-    who: SignedIn,
-    State(app): State<Ctx>,
-    Path(id): Path<String>,
-    Query(prefix): Query<Prefix>,
-) -> Response {
-    /// More than anybody reads while typing.
-    const MOST: u64 = 8;
-    let found = async {
-        let standing = organisations::enter(&app, &who, &id, Deed::ViewDevices).await?;
-        let typed: String = prefix.q.trim().to_lowercase().chars().take(30).collect();
-        Ok::<_, OrganisationError>(app.store.tags_of(standing.account, &typed, MOST).await?)
-    };
-    match found.await {
-        Ok(tags) => {
-            let values: Vec<_> =
-                tags.iter().map(|tag| json!({ "value": tag, "label": tag, "hint": "" })).collect();
-            axum::Json(values).into_response()
-        }
-        Err(error) => ApiFailure::from(error).into_response(),
     }
 }
 

@@ -42,6 +42,8 @@ pub struct DeviceRow {
     pub id: DeviceId,
     /// The list that it is in.
     pub list: String,
+    /// The same with what is searched for there, up to where one more filter goes.
+    pub search: String,
     /// Name.
     pub name: String,
     /// Serial number.
@@ -101,6 +103,7 @@ fn row(app: &App, root: &str, now: Timestamp, device: &Device, (shells, screens)
     DeviceRow {
         id: device.id,
         list: format!("{root}/devices"),
+        search: format!("{root}/devices?query="),
         name: device.name.clone(),
         serial_number: device.serial_number.clone(),
         tags: device.tags.clone(),

@@ -118,9 +118,8 @@ fn of_organisation(method: &str, pattern: &str) -> Option<(Who, &'static str)> {
     use Who::{Administrator, Member};
     let below = pattern.strip_prefix("/organisations/{organisation}")?;
     Some(match (method, below) {
-        ("GET", "" | "/devices" | "/devices/rows" | "/tags" | "/users") | ("GET" | "POST", "/leave") => {
-            (Member, "")
-        }
+        ("GET", "" | "/devices" | "/devices/rows" | "/devices/suggestions" | "/tags" | "/users")
+        | ("GET" | "POST", "/leave") => (Member, ""),
         ("POST", "/auth-keys") => (Administrator, "description=k&ttl_days=7"),
         ("GET" | "POST", "/users/{user}/role" | "/users/{user}/remove") => {
             (Administrator, "from=member&role=member")
@@ -180,7 +179,14 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         ("GET" | "POST", "/invitations/{token}") => (Person, link, String::new()),
         ("GET", "/live") => (Owner, "", String::new()),
         ("GET", "/fresh" | "/settings" | "/settings/account" | "/settings/auth-keys" | "/verify")
-        | ("GET", "/devices" | "/devices/rows" | "/devices/new" | "/settings/account/password")
+        | (
+            "GET",
+            "/devices"
+            | "/devices/rows"
+            | "/devices/suggestions"
+            | "/devices/new"
+            | "/settings/account/password",
+        )
         | ("POST", "/fresh" | "/settings/account/name" | "/settings/account/password")
         | ("GET" | "POST", "/settings/account/two-factor" | "/settings/account/two-factor/turn-off")
         | ("POST", "/settings/account/two-factor/recovery-codes")

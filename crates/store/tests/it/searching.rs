@@ -1,6 +1,6 @@
 //! Finding devices by words, filters and tags, the same on both engines.
 
-use bramble_model::query::Query;
+use bramble_model::query::{Qualifier, Query};
 use bramble_model::tags::Tags;
 use bramble_model::{Clock, OsRandom, Random, SystemClock};
 use bramble_store::Store;
@@ -114,10 +114,34 @@ async fn tags_are_replaced_as_a_whole_and_suggested() {
         tx.commit().await.expect("commits");
         assert_eq!(shelf.find("tag:a", &[]).await, Vec::<String>::new());
         assert_eq!(shelf.find("tag:bb", &[]).await, ["one"]);
-        let suggested = async |prefix| shelf.store.tags_of(shelf.account, prefix, 10).await.expect("reads");
-        assert_eq!(suggested("").await, ["ba", "bb"]);
-        assert_eq!(suggested("bb").await, ["bb"]);
-        assert!(suggested("c").await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn values_of_filters_are_suggested_by_their_beginning() {
+    for engine in Engine::BOTH {
+        let (shelf, other) = (Shelf::on(engine).await, Shelf::on(engine).await);
+        shelf.add("one", "1", &["ba", "bb", "c_c"], "Raspberry Pi 5").await;
+        shelf.add("two", "2", &["bb", "c-c"], "Raspberry Pi 4B").await;
+        shelf.add("three", "3", &[], "Banana").await;
+        other.add("four", "4", &["bc"], "Raspberry Pi 3B").await;
+        for (filter, beginning, limit, values) in [
+            (Qualifier::Tag, "", 10, &["ba", "bb", "c-c", "c_c"][..]),
+            (Qualifier::Tag, "", 3, &["ba", "bb", "c-c"]),
+            (Qualifier::Tag, "b", 10, &["ba", "bb"]),
+            (Qualifier::Tag, "bb", 10, &["bb"]),
+            (Qualifier::Tag, "c_", 10, &["c_c"]),
+            (Qualifier::Tag, "%", 10, &[]),
+            (Qualifier::Tag, "b", 0, &["ba"]),
+            (Qualifier::Model, "", 10, &["4b", "5"]),
+            (Qualifier::Model, "5", 10, &["5"]),
+            (Qualifier::Memory, "8", 10, &["8gb"]),
+            (Qualifier::Os, "raspios", 10, &["raspios-13"]),
+            (Qualifier::Is, "", 10, &[]),
+        ] {
+            let found = shelf.store.filter_values(shelf.account, filter, beginning, limit).await;
+            assert_eq!(found.expect("reads"), values, "{engine:?} {filter:?} {beginning:?}");
+        }
     }
 }
 

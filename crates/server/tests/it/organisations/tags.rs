@@ -1,8 +1,9 @@
 //! Tags of an organisation's devices, as its pages set and show them.
 
-use crate::desk::Desk;
+use crate::desk::{Answer, Desk};
 use bramble_model::account::Role;
 use http::StatusCode;
+use serde_json::json;
 
 #[tokio::test]
 async fn tags_are_set_shown_and_suggested() {
@@ -16,7 +17,7 @@ async fn tags_are_set_shown_and_suggested() {
     let form = [("name", "front desk"), ("tags", "production"), ("tags", "kiosk"), ("tags", "")];
     assert_eq!(ann.post(&settings, &form).await.status, StatusCode::SEE_OTHER);
     let list = bob.get(&format!("/organisations/{shed}/devices?query=tag%3Akiosk")).await.body;
-    assert!(list.contains("front desk") && list.contains("?query=tag%3Aproduction"), "{list}");
+    assert!(list.contains("front desk") && list.contains("?query=tag%3Akiosk+tag%3Aproduction"), "{list}");
     let none = bob.get(&format!("/organisations/{shed}/devices?query=tag%3Anothing")).await.body;
     assert!(!none.contains("front desk"));
     let suggested = bob.get(&format!("/organisations/{shed}/tags?q=pro")).await.json();
@@ -56,4 +57,41 @@ async fn what_is_no_tag_is_refused_and_kept_in_the_form() {
     }
     let named = desk.app.store.device(shed, device.id).await.expect("reads").expect("a device");
     assert_eq!(named.name, "ab");
+}
+
+#[tokio::test]
+async fn the_search_bar_suggests_what_the_account_has() {
+    let desk = Desk::new().await;
+    let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+    let shed = desk.organisation(&ann, "Shed").await;
+    desk.join(shed, &bob, Role::Member).await;
+    let device = desk.device(&ann, "s1").await;
+    device.describe(json!({ "board": { "model": "Raspberry Pi 5", "memory": "8 GB" } })).await;
+    let own = async |typed: &str| values(&ann.get(&format!("/devices/suggestions?q={typed}")).await);
+    assert_eq!(own("").await, ["model:", "memory:", "os:", "is:"], "a personal account has no tags");
+    assert_eq!(own("MODEL:").await, ["model:5"]);
+    assert_eq!(own("tag:").await, Vec::<String>::new());
+    desk.give(&ann, &device, shed).await;
+    let settings = format!("/devices/{}/settings", device.id);
+    let tags = (0..10).map(|n| ("tags".to_owned(), format!("t{n}")));
+    let form: Vec<_> = std::iter::once(("name".to_owned(), "x".to_owned())).chain(tags).collect();
+    let form: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(ann.post(&settings, &form).await.status, StatusCode::SEE_OTHER);
+    let path = format!("/organisations/{shed}/devices/suggestions?q=");
+    let shared = async |typed: &str| values(&bob.get(&format!("{path}{typed}")).await);
+    assert_eq!(shared("").await, ["model:", "memory:", "os:", "tag:", "is:"]);
+    assert_eq!(shared("t").await.len(), 8, "as many as anybody reads");
+    assert_eq!(shared("t").await[..2], ["tag:", "tag:t0"]);
+    assert_eq!(shared("tag:t9").await, ["tag:t9"]);
+    assert_eq!(shared("is:of").await, ["is:offline"]);
+    for nothing in ["x:", "%22tag", "tag%3A%25", "memory:3", &"t".repeat(10_000)] {
+        assert_eq!(shared(nothing).await, Vec::<String>::new(), "{nothing}");
+    }
+    assert_eq!(own("memory:").await, Vec::<String>::new(), "nothing of the organisation");
+}
+
+fn values(answer: &Answer) -> Vec<String> {
+    let all = answer.json();
+    let all = all.as_array().expect("a list").iter();
+    all.map(|one| one["value"].as_str().expect("a text").to_owned()).collect()
 }

@@ -1,0 +1,32 @@
+// Devices of an organisation that exist by the wire protocol alone: for lists, not for sessions.
+import type { Server } from "./server.ts";
+
+export interface Described {
+  name: string;
+  tags?: string[];
+  model?: string;
+}
+
+async function call(server: Server, path: string, token: string | undefined, body: object): Promise<Record<string, string>> {
+  const headers: Record<string, string> = { "content-type": "application/json" };
+  if (token) headers["authorization"] = `Bearer ${token}`;
+  const answer = await fetch(server.url + path, { method: "POST", headers, body: JSON.stringify(body) });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
+  return text ? (JSON.parse(text) as Record<string, string>) : {};
+}
+
+/** Links devices into an organisation, with a key for each as a script would make it. */
+export async function link(server: Server, organisation: string, devices: Described[]): Promise<void> {
+  const id = organisation.split("/").at(-1) ?? "";
+  const { stdout } = await server.bramble(["token", "create", "--org", id, "--description", "fleet", "--json"]);
+  const token = /rporg_\w+/.exec(stdout)?.[0];
+  for (const [number, { name, tags, model }] of devices.entries()) {
+    const wanted = { description: name, device_name: name, tags: tags ?? [] };
+    const { secret } = await call(server, "/organisation/auth-keys", token, wanted);
+    const serial = `1000${number.toString().padStart(4, "0")}`;
+    const asked = { auth_key: secret, serial_number: serial, hostname: name, client_id: "fleet" };
+    const linked = await call(server, "/client/auth-key-exchange", undefined, asked);
+    if (model) await call(server, "/me", linked["access_token"], { board: { model, memory: "8 GB" } });
+  }
+}
