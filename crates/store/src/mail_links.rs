@@ -17,6 +17,8 @@ pub enum Purpose {
     ResetPassword,
     /// Creates the operator's account.
     SetUp,
+    /// Gives an account another address.
+    ChangeEmail,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
             Self::VerifyEmail => "verify_email",
             Self::ResetPassword => "reset_password",
             Self::SetUp => "set_up",
+            Self::ChangeEmail => "change_email",
         }
     }
 }
@@ -36,6 +39,8 @@ pub struct MailLink {
     pub user: Option<UserId>,
     /// For which address, in the form in which addresses are compared.
     pub email_folded: Option<String>,
+    /// The same as it was typed, where it is another one than the person's.
+    pub email: Option<String>,
     /// Until when.
     pub expires_at: Timestamp,
 }
@@ -51,6 +56,8 @@ pub struct NewMailLink {
     pub user: Option<UserId>,
     /// For which address.
     pub email_folded: Option<String>,
+    /// The same as it was typed, where it is another one than the person's.
+    pub email: Option<String>,
     /// Now.
     pub created_at: Timestamp,
     /// Until when.
@@ -62,6 +69,7 @@ impl From<mail_link::Model> for MailLink {
         Self {
             user: row.user_id.map(UserId),
             email_folded: row.email_folded,
+            email: row.email,
             expires_at: from_micros(row.expires_at),
         }
     }
@@ -94,6 +102,7 @@ impl Tx {
             purpose: Set(new.purpose.as_str().to_owned()),
             user_id: Set(new.user.map(|user| user.0)),
             email_folded: Set(new.email_folded),
+            email: Set(new.email),
             created_at: Set(to_micros(new.created_at)),
             expires_at: Set(to_micros(new.expires_at)),
             used_at: Set(None),

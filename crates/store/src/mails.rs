@@ -114,6 +114,16 @@ impl Store {
         Ok(found.all(&self.reader).await?.into_iter().map(Into::into).collect())
     }
 
+    /// Messages to one address, the newest first.
+    pub async fn mails_to(&self, recipient: &str, limit: u64) -> Result<Vec<Mail>> {
+        let found = Entity::find()
+            .filter(Column::Recipient.eq(recipient))
+            .order_by(Column::CreatedAt, Order::Desc)
+            .order_by(Column::Id, Order::Desc)
+            .limit(limit);
+        Ok(found.all(&self.reader).await?.into_iter().map(Into::into).collect())
+    }
+
     /// One message.
     pub async fn mail(&self, id: MailId) -> Result<Option<Mail>> {
         Ok(Entity::find_by_id(id.0).one(&self.reader).await?.map(Into::into))

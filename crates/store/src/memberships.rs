@@ -252,6 +252,16 @@ impl Tx {
         Ok(done.rows_affected == 1)
     }
 
+    /// The organisations that a person is in, in the order of their ids. Meaningful while the person is
+    /// locked: then nobody joins as them.
+    pub async fn organisations_of(&self, user: UserId) -> Result<Vec<AccountId>> {
+        let rows = membership::Entity::find().filter(membership::Column::UserId.eq(user.0));
+        let mut ids: Vec<uuid::Uuid> =
+            rows.all(&self.inner).await?.into_iter().map(|row| row.account_id).collect();
+        ids.sort_unstable();
+        Ok(ids.into_iter().map(AccountId).collect())
+    }
+
     /// Organisations that would have no administrator without this person.
     pub async fn administered_alone_by(&self, user: UserId) -> Result<Vec<Account>> {
         alone(&self.inner, user).await

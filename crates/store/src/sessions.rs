@@ -111,6 +111,21 @@ impl Which {
 }
 
 impl Store {
+    /// Everything that is kept of a person's sessions, over or not, by id: at most so many, after an id.
+    pub async fn sessions_of(
+        &self,
+        user: UserId,
+        after: Option<SessionId>,
+        limit: u64,
+    ) -> Result<Vec<Session>> {
+        let mut found = Entity::find().filter(Column::UserId.eq(user.0));
+        if let Some(after) = after {
+            found = found.filter(Column::Id.gt(after.0));
+        }
+        let rows = found.order_by_asc(Column::Id).limit(limit).all(&self.reader).await?;
+        Ok(rows.iter().filter_map(session).collect())
+    }
+
     /// A session.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>> {
         Ok(Entity::find_by_id(id.0).one(&self.reader).await?.as_ref().and_then(session))

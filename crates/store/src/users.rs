@@ -168,6 +168,36 @@ impl Tx {
         Ok(found.one(&self.inner).await?.map(Into::into))
     }
 
+    /// The person with this address, not locked.
+    pub async fn user_by_email(&self, folded: &str) -> Result<Option<User>> {
+        let found = user::Entity::find().filter(user::Column::EmailFolded.eq(folded));
+        Ok(found.one(&self.inner).await?.map(Into::into))
+    }
+
+    /// Removes a person with the personal account and everything in it. Organisations lose a member: that
+    /// each keeps an administrator is the caller's business.
+    pub async fn delete_user(&self, id: UserId) -> Result<bool> {
+        let done = user::Entity::delete_by_id(id.0).exec(&self.inner).await?;
+        Ok(done.rows_affected == 1)
+    }
+
+    /// Removes somebody who never proved their address and has nothing. `false` if that is not so.
+    pub async fn delete_unverified_user(&self, id: UserId) -> Result<bool> {
+        let devices = account::Entity::find()
+            .filter(account::Column::OwnerId.eq(id.0))
+            .filter(account::Column::DeviceCount.gt(0));
+        let has_devices = devices.one(&self.inner).await?.is_some();
+        if has_devices || !self.organisations_of(id).await?.is_empty() {
+            return Ok(false);
+        }
+        let done = user::Entity::delete_many()
+            .filter(user::Column::Id.eq(id.0))
+            .filter(user::Column::VerifiedAt.is_null())
+            .exec(&self.inner)
+            .await?;
+        Ok(done.rows_affected == 1)
+    }
+
     /// Whether anybody has an account, in this transaction.
     pub async fn has_users(&self) -> Result<bool> {
         Ok(user::Entity::find().one(&self.inner).await?.is_some())
@@ -220,6 +250,18 @@ impl Tx {
             .exec(&self.inner)
             .await?;
         Ok(done.rows_affected == 1)
+    }
+
+    /// Gives a person another address, which was proved. The caller has made sure that nobody has it; whoever
+    /// is slower gets a conflict.
+    pub async fn set_email(&self, id: UserId, email: &str, folded: &str) -> Result<()> {
+        user::Entity::update_many()
+            .col_expr(user::Column::Email, Expr::value(email))
+            .col_expr(user::Column::EmailFolded, Expr::value(folded))
+            .filter(user::Column::Id.eq(id.0))
+            .exec(&self.inner)
+            .await?;
+        Ok(())
     }
 
     /// Sets the display name, and that of the personal account.

@@ -6,6 +6,9 @@
 //!
 //! What is not here: signing in with another provider, passkeys, organisations.
 
+mod deletion;
+mod email_change;
+mod export;
 mod new_user;
 pub mod operator;
 pub mod pages;
@@ -17,6 +20,9 @@ mod sign_up;
 mod two_factor;
 mod user_agent;
 
+pub use deletion::{delete_account, in_the_way};
+pub use email_change::{change_email, new_email, request_email_change};
+pub use export::export;
 pub use new_user::{NewUser, create_user, rename};
 pub use password_reset::{change_password, request_reset, reset_password, reset_recipient};
 pub use sessions::{end_all_sessions, end_other_sessions, end_session, sign_out, sweep};
@@ -64,6 +70,12 @@ pub enum AccountError {
     /// Somebody was first. That an address has an account is told to the operator only.
     #[error("this address has an account already")]
     Taken,
+    /// An organisation would be left without an administrator.
+    #[error("an organisation needs an administrator")]
+    LastAdministrator,
+    /// Something else changed at the same moment, again and again.
+    #[error("it has changed meanwhile")]
+    Changed,
     /// Nobody, or only who was invited, may sign up.
     #[error("this server takes no new people")]
     RegistrationClosed,

@@ -13,7 +13,8 @@ use crate::sessions;
 use bramble_model::session::FRESH;
 use bramble_model::{Secret, SecretKind, text};
 use bramble_store::StoreError;
-use bramble_store::mail_links::{NewMailLink, Purpose};
+use bramble_store::mail_links::{MailLink, NewMailLink, Purpose};
+use bramble_store::users::User;
 use std::net::IpAddr;
 use time::Duration;
 use tokio::time::Instant;
@@ -48,12 +49,14 @@ async fn send_link(app: &App, folded: &str) -> Result<(), AccountError> {
         purpose: Purpose::ResetPassword,
         user: Some(user.id),
         email_folded: Some(folded.to_owned()),
+        email: None,
         created_at: now,
         expires_at: now + RESET_LIFETIME,
     };
     let tx = app.store.begin().await?;
-    // Locked, so that of two requests at once the later one's link is the one that works.
-    if tx.lock_user(user.id).await?.is_none() {
+    // Locked, so that of two requests at once the later one's link is the one that works, and that none
+    // goes to an address that was given up this moment.
+    if tx.lock_user(user.id).await?.is_none_or(|locked| locked.email_folded != folded) {
         return Ok(());
     }
     tx.insert_mail_link(&token.hash(), link).await?;
@@ -64,8 +67,14 @@ async fn send_link(app: &App, folded: &str) -> Result<(), AccountError> {
 /// Whose password a link sets, if it still works. It stays usable.
 pub async fn reset_recipient(app: &App, token: &Secret) -> Result<Option<String>, StoreError> {
     let link = app.store.mail_link(&token.hash(), Purpose::ResetPassword, app.clock.now()).await?;
-    let Some(user) = link.and_then(|link| link.user) else { return Ok(None) };
-    Ok(app.store.user(user).await?.map(|user| user.email))
+    let Some((id, link)) = link.and_then(|link| Some((link.user?, link))) else { return Ok(None) };
+    let user = app.store.user(id).await?.filter(|user| is_to(&link, user));
+    Ok(user.map(|user| user.email))
+}
+
+/// A link that was sent to an address is worth nothing once the account has another.
+fn is_to(link: &MailLink, user: &User) -> bool {
+    link.email_folded.as_ref() == Some(&user.email_folded)
 }
 
 /// Sets a new password through a link, which also proves the address. Every session ends, and no
@@ -73,19 +82,21 @@ pub async fn reset_recipient(app: &App, token: &Secret) -> Result<Option<String>
 pub async fn reset_password(app: &App, token: &Secret, password: &Password) -> Result<(), AccountError> {
     let now = app.clock.now();
     let link = app.store.mail_link(&token.hash(), Purpose::ResetPassword, now).await?;
-    let id = link.and_then(|link| link.user).ok_or(AccountError::DeadLink)?;
+    let (id, link) = link.and_then(|link| Some((link.user?, link))).ok_or(AccountError::DeadLink)?;
     let user = app.store.user(id).await?.ok_or(AccountError::DeadLink)?;
     let about = [user.name.as_str(), user.email.as_str()];
     let hash = app.passwords.hash_new(&*app.random, password, &about).await?;
     let hash = hash.map_err(|weakness| AccountError::Invalid(weakness.into()))?;
     let tx = app.store.begin().await?;
-    let locked = tx.lock_user(id).await?;
+    let locked = tx.lock_user(id).await?.filter(|locked| is_to(&link, locked));
     if locked.is_none() || tx.use_mail_link(&token.hash(), Purpose::ResetPassword, now).await?.is_none() {
         return Err(AccountError::DeadLink);
     }
     tx.set_password(id, &hash, now).await?;
     tx.verify_user(id, now).await?;
-    tx.revoke_mail_links(Purpose::VerifyEmail, Some(id)).await?;
+    for purpose in [Purpose::VerifyEmail, Purpose::ChangeEmail] {
+        tx.revoke_mail_links(purpose, Some(id)).await?;
+    }
     tx.delete_web_sessions(id, None).await?;
     tx.forget_browsers(id).await?;
     mail::queue(app, &tx, mail::password_changed(app, &user.email)).await?;
@@ -113,7 +124,9 @@ pub async fn change_password(
         return Err(AccountError::WrongCredentials);
     }
     tx.set_password(caller.user, &hash, now).await?;
-    tx.revoke_mail_links(Purpose::ResetPassword, Some(caller.user)).await?;
+    for purpose in [Purpose::ResetPassword, Purpose::ChangeEmail] {
+        tx.revoke_mail_links(purpose, Some(caller.user)).await?;
+    }
     tx.delete_web_sessions(caller.user, Some(caller.session)).await?;
     let cookie = Secret::generate(SecretKind::WebSession, &*app.random);
     // Nothing was proved here: what was fresh stays fresh for as long as it was.

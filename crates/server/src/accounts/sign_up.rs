@@ -109,6 +109,7 @@ async fn send_link(app: &App, tx: &Tx, user: UserId, email: &str, folded: &str) 
         purpose: Purpose::VerifyEmail,
         user: Some(user),
         email_folded: Some(folded.to_owned()),
+        email: None,
         created_at: now,
         expires_at: now + VERIFY_LIFETIME,
     };

@@ -128,11 +128,14 @@ pub async fn turn_on(
 pub async fn new_recovery_codes(app: &App, caller: &SignedIn) -> Result<Vec<RecoveryCode>, AccountError> {
     let codes = RecoveryCode::generate_all(&*app.random);
     let tx = app.store.begin().await?;
-    if tx.lock_user(caller.user).await?.is_none() || tx.two_factor(caller.user).await?.is_none() {
+    let person = tx.lock_user(caller.user).await?.ok_or(AccountError::DeadLink)?;
+    if tx.two_factor(caller.user).await?.is_none() {
         return Err(AccountError::DeadLink);
     }
     tx.replace_recovery_codes(caller.user, &hashes(&codes)).await?;
+    mail::queue(app, &tx, mail::new_recovery_codes(app, &person.email)).await?;
     tx.commit().await?;
+    app.outbox.wake();
     tracing::info!(user.id = %caller.user, "a person made new recovery codes");
     Ok(codes)
 }

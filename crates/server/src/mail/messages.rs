@@ -97,6 +97,29 @@ bodies! {
         at: String,
         forgotten: String,
     }
+    /// Confirm a new address.
+    ChangeEmail / ChangeEmailText / ChangeEmailHtml = "mail/change_email.txt", "mail/change_email.html" { link: String }
+    /// The new address has an account already.
+    EmailTaken / EmailTakenText / EmailTakenHtml = "mail/email_taken.txt", "mail/email_taken.html" { sign_in: String }
+    /// Another address was asked for.
+    EmailChangeAsked / EmailChangeAskedText / EmailChangeAskedHtml = "mail/email_change_asked.txt", "mail/email_change_asked.html" {
+        at: String,
+        new: Untrusted,
+        forgotten: String,
+    }
+    /// The address changed.
+    EmailChanged / EmailChangedText / EmailChangedHtml = "mail/email_changed.txt", "mail/email_changed.html" {
+        at: String,
+        old: Untrusted,
+        new: Untrusted,
+    }
+    /// The account was deleted.
+    AccountDeleted / AccountDeletedText / AccountDeletedHtml = "mail/account_deleted.txt", "mail/account_deleted.html" { at: String }
+    /// New recovery codes were made.
+    NewRecoveryCodes / NewRecoveryCodesText / NewRecoveryCodesHtml = "mail/new_recovery_codes.txt", "mail/new_recovery_codes.html" {
+        at: String,
+        settings: String,
+    }
     /// Two-factor authentication was turned on.
     TwoFactorOn / TwoFactorOnText / TwoFactorOnHtml = "mail/two_factor_on.txt", "mail/two_factor_on.html" {
         at: String,

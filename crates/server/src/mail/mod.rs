@@ -5,11 +5,15 @@
 //! and strangers goes through `messages::Untrusted`, so that no mail program makes a link of it.
 //! Subjects are fixed sentences: nothing that somebody chose is in a header but the recipient.
 
+mod account;
 pub mod delivery;
 mod messages;
 mod operator;
 mod smtp;
 
+pub use account::{
+    account_deleted, change_email, email_change_asked, email_changed, email_taken, new_recovery_codes,
+};
 pub use messages::LinkedDevice;
 pub use operator::{Listed, Shown, list, show};
 pub use smtp::{BadSmtp, Smtp};

@@ -155,6 +155,10 @@ pub async fn accept(app: &App, by: &SignedIn, token: &str) -> Result<AccountId, 
     if !tx.lock_account(seen.account).await? {
         return Err(OrganisationError::DeadLink);
     }
+    // Somebody who is deleting their account joins nothing, and keeps the second factor that joining asks for.
+    if tx.lock_user(by.user).await?.is_none() {
+        return Err(OrganisationError::NotFound);
+    }
     // Read again under the lock: somebody may have used it up, or an administrator revoked it.
     let invitation = tx.invitation_by_token(parse(token)?).await?.ok_or(OrganisationError::DeadLink)?;
     let account = tx.account(invitation.account).await?.ok_or(OrganisationError::DeadLink)?;

@@ -97,6 +97,10 @@ pub async fn enter(app: &App, who: &SignedIn, id: &str, deed: Deed) -> Result<St
 pub async fn create(app: &App, by: &SignedIn, name: &str) -> Result<AccountId, OrganisationError> {
     let name = checked_name(name)?;
     let tx = app.store.begin().await?;
+    // Locked, so that nobody is left with an organisation whose only administrator deletes their account.
+    if tx.lock_user(by.user).await?.is_none() {
+        return Err(OrganisationError::NotFound);
+    }
     let id = create_in(app, &tx, &Actor::person(by), by.user, Some(by.user), name).await?;
     tx.commit().await?;
     tracing::info!(organisation.id = %id, "organisation created");

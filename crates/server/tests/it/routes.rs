@@ -162,7 +162,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
     let (who, id, body): (_, &str, String) = match (method, pattern) {
         ("GET", "/up" | "/ready" | "/" | "/.well-known/bramble")
         | ("GET" | "POST", "/sign-in" | "/sign-up" | "/forgotten-password")
-        | ("GET", "/sign-up/check-your-mail" | "/forgotten-password/check-your-mail")
+        | ("GET", "/sign-up/check-your-mail" | "/forgotten-password/check-your-mail" | "/account-deleted")
         | ("GET" | "POST", "/sign-in/second-step")
         | ("GET" | "POST", "/verify-email/{token}" | "/reset-password/{token}" | "/setup/{token}")
         | ("POST", "/client/device" | "/client/token" | "/client/auth-key-exchange") => {
@@ -189,10 +189,13 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         )
         | ("POST", "/fresh" | "/settings/account/name" | "/settings/account/password")
         | ("GET" | "POST", "/settings/account/two-factor" | "/settings/account/two-factor/turn-off")
-        | ("POST", "/settings/account/two-factor/recovery-codes")
+        | ("GET" | "POST", "/settings/account/email" | "/settings/account/delete")
+        | ("POST", "/settings/account/two-factor/recovery-codes" | "/settings/account/export")
         | ("POST", "/settings/account/sessions/end-others" | "/settings/auth-keys") => {
             (Person, "", String::new())
         }
+        // A link works for the account that asked for it; to others it is a dead one.
+        ("GET" | "POST", "/settings/account/email/{token}") => (Person, "none", String::new()),
         // Somebody else's id ends nothing and reads as done.
         ("POST", "/settings/account/sessions/{id}/end") => (Person, device, String::new()),
         // Whoever sees a device's code may link it, but only to an account of their own.
@@ -249,6 +252,8 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
                     | "/settings/auth-keys/{id}/delete"
             ) | ("GET" | "POST", "/settings/account/password")
                 | ("GET" | "POST", "/settings/account/two-factor" | "/settings/account/two-factor/turn-off")
+                | ("GET" | "POST", "/settings/account/email" | "/settings/account/delete")
+                | ("POST", "/settings/account/email/{token}" | "/settings/account/export")
                 | ("POST", "/settings/account/two-factor/recovery-codes")
                 | ("POST", "/devices/{id}/delete" | "/devices/{id}/sign-out")
         );

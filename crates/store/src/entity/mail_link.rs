@@ -11,6 +11,7 @@ pub(crate) struct Model {
     pub purpose: String,
     pub user_id: Option<Uuid>,
     pub email_folded: Option<String>,
+    pub email: Option<String>,
     pub created_at: i64,
     pub expires_at: i64,
     pub used_at: Option<i64>,

@@ -9,6 +9,7 @@ mod m0003_organisations;
 mod m0005_search;
 mod m0006_management;
 mod m0007_deployments;
+mod m0009_accounts;
 mod m0011_suggestions;
 
 use sea_orm_migration::prelude::*;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_search::Migration),
             Box::new(m0006_management::Migration),
             Box::new(m0007_deployments::Migration),
+            Box::new(m0009_accounts::Migration),
             Box::new(m0011_suggestions::Migration),
         ]
     }

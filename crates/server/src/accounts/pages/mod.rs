@@ -1,6 +1,8 @@
 //! The forms of the accounts slice. Each keeps what was typed when it fails, works without
 //! JavaScript, and says beside the field what to do. Passwords are never sent back.
 
+mod deletion;
+mod email_change;
 pub mod fresh;
 mod operator;
 mod reset;
@@ -35,6 +37,8 @@ pub fn routes() -> Router<Ctx> {
         .merge(reset::routes())
         .merge(fresh::routes())
         .merge(settings::routes())
+        .merge(email_change::routes())
+        .merge(deletion::routes())
         .merge(two_factor::routes())
         .merge(operator::routes())
 }
@@ -122,6 +126,10 @@ fn refuse(app: &App, error: AccountError) -> Response {
             message(app, StatusCode::GONE, "This link does not work any more", text, next)
         }
         AccountError::RegistrationClosed => sign_up::closed(app),
+        AccountError::LastAdministrator | AccountError::Changed => {
+            let text = "Something changed at the same moment. Go back, look at it again, then try once more.";
+            message(app, StatusCode::CONFLICT, "That has changed meanwhile", text, None)
+        }
         // Told to the operator only; here nobody learns who has an account.
         AccountError::Invalid(_) | AccountError::WrongCredentials | AccountError::Taken => message(
             app,

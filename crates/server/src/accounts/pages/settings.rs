@@ -11,8 +11,9 @@ use crate::web::page;
 use crate::web::times::Moment;
 use askama::Template;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Form, Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use bramble_wire::WebSessionId;
@@ -24,6 +25,7 @@ pub(super) fn routes() -> Router<Ctx> {
     Router::new()
         .route(PAGE, get(show))
         .route("/settings/account/name", post(rename))
+        .route("/settings/account/export", post(export))
         .route("/settings/account/password", get(password_form).post(change_password))
         .route("/settings/account/sessions/end-others", post(end_others))
         .route("/settings/account/sessions/{id}/end", post(end))
@@ -69,6 +71,8 @@ impl After {
     fn words(&self) -> Option<&'static str> {
         match self.done.as_str() {
             "name" => Some("Your name was changed."),
+            "email-asked" => Some("A link was sent to the new address. Open it to confirm the change."),
+            "email" => Some("Your email address was changed."),
             "password" => Some("Your password was changed. Your other browsers were signed out."),
             "two-factor-off" => Some("Two-factor authentication was turned off."),
             "session" => Some("The browser was signed out."),
@@ -183,6 +187,24 @@ async fn end_others(State(app): State<Ctx>, caller: SignedIn) -> Response {
         Ok(_) => done("others"),
         Err(error) => refuse(&app, AccountError::Store(error)),
     }
+}
+
+async fn export(State(app): State<Ctx>, Fresh(caller): Fresh) -> Response {
+    let own = match accounts::personal_account(&app, caller.user).await {
+        Ok(Some(own)) => own,
+        Ok(None) => return refuse(&app, AccountError::DeadLink),
+        Err(error) => return refuse(&app, error.into()),
+    };
+    tracing::info!(user.id = %caller.user, "a person exported their data");
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (
+            header::CONTENT_DISPOSITION,
+            HeaderValue::from_static("attachment; filename=\"bramble-account.json\""),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, Body::from_stream(accounts::export(app, caller, own))).into_response()
 }
 
 fn done(what: &str) -> Response {

@@ -1,5 +1,8 @@
 //! People sign up, sign in, forget passwords, prove who they are.
 
+mod deletion;
+mod email;
+mod export;
 mod fresh;
 mod links;
 mod secrecy;

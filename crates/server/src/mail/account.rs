@@ -1,0 +1,64 @@
+//! Messages about a person's own account.
+
+use super::messages::{
+    self, AccountDeleted, ChangeEmail, EmailChangeAsked, EmailChanged, EmailTaken, Frame, NewRecoveryCodes,
+    Untrusted,
+};
+use super::{Message, message};
+use crate::app::App;
+use bramble_model::Secret;
+
+/// Lets somebody confirm that an address shall be that of their account.
+pub fn change_email(app: &App, recipient: &str, token: &Secret) -> Message {
+    let link = app.config.url(&format!("/settings/account/email/{}", token.expose()));
+    message(
+        "change_email",
+        recipient,
+        "Confirm your new email address",
+        &ChangeEmail { frame: Frame::of(app), link },
+    )
+}
+
+/// Tells somebody that their address has an account already.
+pub fn email_taken(app: &App, recipient: &str) -> Message {
+    let body = EmailTaken { frame: Frame::of(app), sign_in: app.config.url("/sign-in") };
+    message("email_taken", recipient, "This address already has an account", &body)
+}
+
+/// Tells the old address that another was asked for.
+pub fn email_change_asked(app: &App, recipient: &str, new: &str) -> Message {
+    let body = EmailChangeAsked {
+        frame: Frame::of(app),
+        at: messages::moment(app.clock.now()),
+        new: Untrusted::new(new),
+        forgotten: app.config.url("/forgotten-password"),
+    };
+    message("email_change_asked", recipient, "Another email address was asked for", &body)
+}
+
+/// Tells both addresses that the account's changed.
+pub fn email_changed(app: &App, recipient: &str, old: &str, new: &str) -> Message {
+    let body = EmailChanged {
+        frame: Frame::of(app),
+        at: messages::moment(app.clock.now()),
+        old: Untrusted::new(old),
+        new: Untrusted::new(new),
+    };
+    message("email_changed", recipient, "Your email address was changed", &body)
+}
+
+/// Confirms that an account was deleted.
+pub fn account_deleted(app: &App, recipient: &str) -> Message {
+    let body = AccountDeleted { frame: Frame::of(app), at: messages::moment(app.clock.now()) };
+    message("account_deleted", recipient, "Your account was deleted", &body)
+}
+
+/// Tells somebody that new recovery codes took the place of the old ones.
+pub fn new_recovery_codes(app: &App, recipient: &str) -> Message {
+    let body = NewRecoveryCodes {
+        frame: Frame::of(app),
+        at: messages::moment(app.clock.now()),
+        settings: app.config.url("/settings/account/two-factor"),
+    };
+    message("new_recovery_codes", recipient, "New recovery codes were made", &body)
+}
