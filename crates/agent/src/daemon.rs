@@ -4,13 +4,14 @@ use crate::{
     control::{
         Shared, Timing,
         key_file::{self, KeyWatch},
-        link,
+        link, screen,
         sessions::{Sessions, Starter},
         sign_in::DeviceIdentity,
         updates,
     },
     local_api::server::LocalSocket,
     platform::{Platform, SerialError},
+    session::ScreenSettings,
     state::{FolderError, Settings, StateFolder},
 };
 use bramble_model::{OsRandom, SharedRandom};
@@ -48,6 +49,8 @@ pub struct Options {
     pub allowed_uid: Option<u32>,
     /// Starts the work behind a session.
     pub starter: Starter,
+    /// The desktop's VNC server; `None` in a build without screen sharing.
+    pub screen: Option<ScreenSettings>,
     /// A way to sign in without anybody.
     pub identity: Option<Arc<dyn DeviceIdentity>>,
     /// Durations.
@@ -69,6 +72,7 @@ impl Options {
             folder,
             platform,
             socket: None,
+            screen: None,
             allowed_uid: None,
             starter,
             identity: None,
@@ -122,6 +126,7 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(link::run(Arc::clone(&shared)));
     tasks.spawn(updates::run(Arc::clone(&shared)));
+    tasks.spawn(screen::run(Arc::clone(&shared)));
     tasks.spawn(key_file::run(Arc::clone(&shared), watch, identity));
     tasks.spawn(crate::idle::run(shared.sessions.clone()));
     tasks.spawn(socket.serve(Arc::clone(&shared), Arc::clone(&asked)));
@@ -145,18 +150,19 @@ pub async fn run(
 
 /// Reads the folder: settings, and the sign-in if it was made on this board.
 fn load(options: Options) -> Result<Shared, DaemonError> {
-    let Options { folder, platform, starter, timing, random, .. } = options;
+    let Options { folder, platform, starter, timing, random, screen, .. } = options;
     let serial = platform.serial_number(&folder, &*random)?;
     let (settings, problem) = match folder.settings() {
         Ok(settings) => (settings, None),
         Err(error) => {
             tracing::error!(%error, "the settings cannot be read; nothing is allowed until they are mended");
-            (Settings { shell: false }, Some(format!("{error}; mend it with rpi-connect shell on or off")))
+            (Settings::NOTHING, Some(format!("{error}; mend it with rpi-connect shell on or off")))
         }
     };
     let stored = folder.token();
     let sessions = Sessions::new(starter, Arc::clone(&random), timing.report);
     let shared = Shared::new(folder, platform, serial, settings, timing, random, sessions);
+    let shared = shared.with_screen(screen);
     shared.set_problem(problem);
     match stored {
         Ok(None) => {}
@@ -234,12 +240,12 @@ pub fn main() -> ExitCode {
 
 async fn serve(arguments: Arguments) -> Result<(), String> {
     let stop = signals().map_err(|error| error.to_string())?;
-    if arguments.socket.is_some() {
-        tracing::info!("screen sharing is not in this build; the VNC socket is not used");
-    }
     let folder = StateFolder::from_environment().map_err(|error| error.to_string())?;
-    let starter = crate::control::sessions::starter(&folder);
-    let options = Options::new(folder, Platform::from_environment(), starter);
+    let socket = arguments.socket.unwrap_or_else(|| folder.vnc_socket());
+    let screen = cfg!(feature = "screen").then(|| ScreenSettings::at(socket));
+    let starter = crate::control::sessions::starter(&folder, screen.clone());
+    let mut options = Options::new(folder, Platform::from_environment(), starter);
+    options.screen = screen;
     let background = arguments.background;
     run(options, move || say_ready(background), stop).await.map_err(|error| error.to_string())
 }

@@ -236,6 +236,9 @@ pub struct Me {
     /// A Pico behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pico: Option<Pico>,
+    /// Why screen sharing is unavailable, in a sentence for people; empty if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vnc_reason: Option<String>,
     /// Version of the client, shown and never compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_version: Option<String>,

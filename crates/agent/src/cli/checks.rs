@@ -29,7 +29,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    fn of(name: &'static str, result: Result<(), String>) -> Self {
+    pub(super) fn of(name: &'static str, result: Result<(), String>) -> Self {
         Self { name, passed: result.is_ok(), cure: result.err() }
     }
 }

@@ -1,6 +1,6 @@
 //! The commands that ask the daemon one thing.
 
-use super::{Failure, Place, say};
+use super::{Failure, Place, say, service};
 use crate::local_api::{Reply, Request, Status, client};
 use std::process::ExitCode;
 
@@ -43,6 +43,21 @@ pub(super) fn shell(place: &Place, on: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The answer first: the unit is only the convenience of having it started.
+pub(super) fn vnc(place: &Place, on: bool) -> Result<ExitCode, Failure> {
+    if !cfg!(feature = "screen") {
+        return Err(Failure::new("Screen sharing is not supported by this version of rpi-connect"));
+    }
+    let note = done(ask(place, &Request::Vnc { on })?)?;
+    let started = service::screen(place, on)?;
+    say(if on { "✓ Screen sharing allowed" } else { "✓ Screen sharing disallowed" });
+    // With the unit just started, the reason of a moment ago means nothing.
+    if let Some(note) = note.filter(|_| !started) {
+        say(&format!("It is not available at the moment. {note}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(super) fn sign_out(place: &Place) -> Result<ExitCode, Failure> {
     let note = done(ask(place, &Request::SignOut)?)?;
     say("✓ Signed out");
@@ -79,6 +94,7 @@ mod tests {
             signed_in: true,
             subscribed: true,
             vnc: Feature::Allowed,
+            vnc_reason: None,
             vnc_sessions: 0,
             shell: Feature::Allowed,
             shell_sessions: 2,

@@ -1,21 +1,29 @@
 //! `rpi-connect doctor`.
 
-use super::{Failure, Place, checks, say};
+use super::{Failure, Place, checks, say, screen_checks};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// What this build says where others check the screen.
-const NO_SCREEN: &str = "Screen sharing is not supported by this version of rpi-connect";
+const SUPPORTED: &str = "Screen sharing is supported by this version of rpi-connect";
+const NOT_SUPPORTED: &str = "Screen sharing is not supported by this version of rpi-connect";
+const SWITCHED_OFF: &str = "Screen sharing is switched off; rpi-connect vnc on allows it";
 
 pub(super) fn run(place: &Place, json: bool) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
-    let checks = runtime.block_on(checks::run(place));
+    let supported = cfg!(feature = "screen");
+    // What nobody wants need not work.
+    let wanted = supported && place.folder.settings().is_ok_and(|settings| settings.vnc);
+    let mut checks = if wanted { screen_checks::run(place) } else { Vec::new() };
+    checks.extend(runtime.block_on(checks::run(place)));
     let well = checks.iter().all(|check| check.passed);
     if json {
-        let report = json!({ "passed": well, "screen_sharing_supported": false, "checks": checks });
+        let report = json!({ "passed": well, "screen_sharing_supported": supported, "checks": checks });
         say(&serde_json::to_string_pretty(&report).map_err(Failure::new)?);
     } else {
-        say(NO_SCREEN);
+        say(if supported { SUPPORTED } else { NOT_SUPPORTED });
+        if supported && !wanted {
+            say(SWITCHED_OFF);
+        }
         for check in &checks {
             match &check.cure {
                 None => say(&format!("✓ {}", check.name)),

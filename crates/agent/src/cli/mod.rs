@@ -7,6 +7,8 @@ mod checks;
 mod commands;
 mod doctor;
 mod ota;
+mod screen_checks;
+mod serve_screen;
 mod service;
 mod sign_in;
 mod spinner;
@@ -23,7 +25,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
     name = "rpi-connect",
     version,
     disable_version_flag = true,
-    about = "Reach this device's shell from a browser",
+    about = "Reach this device's shell and screen from a browser",
     arg_required_else_help = true,
     after_help = "Exit status: 0 if it worked, 1 if it did not (the message says what to do), 2 for wrong usage."
 )]
@@ -52,7 +54,7 @@ enum Command {
     Status(Format),
     /// Allow or forbid the remote shell; forbidding ends the running ones
     Shell(Switch),
-    /// Allow or forbid screen sharing (not in this build)
+    /// Allow or forbid screen sharing; forbidding ends the running sessions
     Vnc(Switch),
     /// Allow or forbid remote updates; asks for an administrator's password
     Ota(Switch),
@@ -62,6 +64,9 @@ enum Command {
     Doctor(Format),
     /// Print the version
     Version,
+    /// Run WayVNC for this user's desktop, as soon as there is one
+    #[command(hide = true)]
+    ServeScreen,
 }
 
 #[derive(Debug, Args)]
@@ -146,7 +151,8 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Signout => commands::sign_out(&place()?),
         Command::Status(format) => commands::status(&place()?, format.json),
         Command::Shell(switch) => commands::shell(&place()?, switch.state == OnOff::On),
-        Command::Vnc(_) => Err(Failure::new("Screen sharing is not in this build of rpi-connect")),
+        Command::Vnc(switch) => commands::vnc(&place()?, switch.state == OnOff::On),
+        Command::ServeScreen => serve_screen::run(&place()?),
         Command::Ota(switch) => ota::run(&place()?, switch.state == OnOff::On),
         Command::Files(_) => Err(Failure::new("File transfer is not in this build of rpi-connect")),
         Command::Doctor(format) => doctor::run(&place()?, format.json),

@@ -19,6 +19,8 @@ use std::{
 };
 
 const SERVICE: &str = "rpi-connect.service";
+/// Runs WayVNC beside the desktop.
+pub(super) const SCREEN_UNIT: &str = "rpi-connect-wayvnc.service";
 const PATH_UNIT: &str = "rpi-connect-signin.path";
 /// What a daemon that was started in the background prints when it takes commands.
 pub(crate) const READY: &str = "ready";
@@ -26,6 +28,9 @@ pub(crate) const READY: &str = "ready";
 pub(super) fn on(place: &Place) -> Result<ExitCode, Failure> {
     if has_unit(place) {
         systemctl(&["enable", "--now", SERVICE, PATH_UNIT])?;
+        if place.folder.settings().is_ok_and(|settings| settings.vnc) {
+            screen(place, true)?;
+        }
         say("✓ Raspberry Pi Connect started");
         linger(place, true);
     } else if is_running(place)? {
@@ -39,6 +44,7 @@ pub(super) fn on(place: &Place) -> Result<ExitCode, Failure> {
 
 pub(super) fn off(place: &Place) -> Result<ExitCode, Failure> {
     if has_unit(place) {
+        screen(place, false)?;
         systemctl(&["disable", "--now", PATH_UNIT, SERVICE])?;
         linger(place, false);
     }
@@ -62,10 +68,29 @@ pub(super) fn restart(place: &Place) -> Result<ExitCode, Failure> {
 /// Whether systemd's manager of this user runs and knows our unit. A state folder of one's own is
 /// never the unit's.
 fn has_unit(place: &Place) -> bool {
+    knows(place, SERVICE)
+}
+
+fn knows(place: &Place, unit: &str) -> bool {
     if place.folder.is_overridden() || !place.platform.root().join("run/systemd/system").is_dir() {
         return false;
     }
-    quiet(Command::new("systemctl").args(["--user", "--quiet", "cat", SERVICE]))
+    quiet(Command::new("systemctl").args(["--user", "--quiet", "cat", unit]))
+}
+
+/// Starts or stops WayVNC where it has a unit; `false` where it has none.
+pub(super) fn screen(place: &Place, on: bool) -> Result<bool, Failure> {
+    if !cfg!(feature = "screen") || !knows(place, SCREEN_UNIT) {
+        return Ok(false);
+    }
+    systemctl(&[if on { "enable" } else { "disable" }, "--now", SCREEN_UNIT])?;
+    Ok(true)
+}
+
+/// Whether WayVNC's unit is enabled and runs; `None` where there is none.
+pub(super) fn screen_state(place: &Place) -> Option<bool> {
+    let is = |what: &str| quiet(Command::new("systemctl").args(["--user", "--quiet", what, SCREEN_UNIT]));
+    knows(place, SCREEN_UNIT).then(|| is("is-enabled") && is("is-active"))
 }
 
 fn quiet(command: &mut Command) -> bool {

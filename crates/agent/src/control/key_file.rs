@@ -3,19 +3,14 @@
 use super::{
     shared::Shared,
     sign_in::{self, DeviceIdentity, Target},
+    watch::FolderWatch,
 };
 use crate::{
     http::backoff::Backoff,
     state::{ServerUrlError, StateFolder, configured_server},
 };
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use std::{
-    ffi::OsStr, io, mem::MaybeUninit, os::fd::OwnedFd, os::unix::ffi::OsStrExt, sync::Arc, time::Duration,
-};
-use tokio::io::unix::AsyncFd;
-
-/// How often to look where the kernel does not tell.
-const LOOK: Duration = Duration::from_secs(10);
+use rustix::fs::inotify::WatchFlags;
+use std::{sync::Arc, time::Duration};
 
 /// What became of the key.
 #[derive(Debug)]
@@ -32,47 +27,17 @@ pub enum Outcome {
 
 /// Tells when the key file appears or changes.
 #[derive(Debug)]
-pub struct KeyWatch {
-    inotify: Option<AsyncFd<OwnedFd>>,
-}
+pub struct KeyWatch(FolderWatch);
 
 impl KeyWatch {
     /// Watches the folder.
     pub fn open(folder: &StateFolder) -> Self {
-        let open = || -> io::Result<AsyncFd<OwnedFd>> {
-            let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-            inotify::add_watch(&fd, folder.path(), WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO)?;
-            crate::descriptor::watched(fd)
-        };
-        let inotify = open()
-            .inspect_err(|error| tracing::debug!(%error, "the folder is looked at from time to time instead"))
-            .ok();
-        Self { inotify }
+        Self(FolderWatch::open(folder.path(), WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO))
     }
 
     /// Waits until it was written or moved here.
     pub async fn appeared(&self) {
-        let Some(fd) = &self.inotify else { return tokio::time::sleep(LOOK).await };
-        loop {
-            let Ok(mut ready) = fd.readable().await else { return tokio::time::sleep(LOOK).await };
-            let mut buffer = [MaybeUninit::uninit(); 4096];
-            let mut events = inotify::Reader::new(fd.get_ref(), &mut buffer);
-            let mut hit = false;
-            loop {
-                match events.next() {
-                    Ok(event) => {
-                        let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-                        hit |= name.is_some_and(StateFolder::is_auth_key);
-                    }
-                    Err(rustix::io::Errno::INTR) => {}
-                    Err(_) => break,
-                }
-            }
-            ready.clear_ready();
-            if hit {
-                return;
-            }
-        }
+        self.0.happened(StateFolder::is_auth_key).await;
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
 use crate::http::{HttpError, backoff::Backoff, network::NetworkWatch, sse::SseParser};
 use bramble_model::{Clock, SystemClock};
 use bramble_wire::{
+    device_api::Capability,
     events::{Command, ServerEvent},
     signalling::SessionKind,
 };
@@ -205,7 +206,15 @@ fn allowed(shared: &Shared, kind: SessionKind) -> Result<(), String> {
     match kind {
         SessionKind::Shell if shared.settings().shell => Ok(()),
         SessionKind::Shell => Err("Remote shell is switched off on the device.".to_owned()),
-        SessionKind::Vnc => Err("This device's client has no screen sharing.".to_owned()),
+        SessionKind::Vnc => match shared.vnc() {
+            (Capability::Enabled, _) => Ok(()),
+            (Capability::Available, _) => Err("Screen sharing is switched off on the device.".to_owned()),
+            (Capability::Unavailable, why) => {
+                // The server may not know yet.
+                shared.changed.notify_one();
+                Err(why.unwrap_or_default())
+            }
+        },
         SessionKind::Files => Err("This device's client has no file transfer.".to_owned()),
     }
 }

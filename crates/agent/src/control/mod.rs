@@ -1,9 +1,10 @@
 //! The link to the server: signing in, the event stream, the reports, and the sessions that the server
 //! announces.
 //!
-//! Four tasks share one [`Shared`]: [`link::run`] keeps the stream while there is a sign-in,
+//! Five tasks share one [`Shared`]: [`link::run`] keeps the stream while there is a sign-in,
 //! [`updates::run`] passes ordered updates on to the updater,
-//! [`key_file::run`] exchanges a key that appears in the state folder, and `local_api` answers people.
+//! [`key_file::run`] exchanges a key that appears in the state folder, [`screen::run`] notices the desktop's
+//! VNC server, and `local_api` answers people.
 //! The sign-in itself lives in a watch channel: whoever changes it (a person, the key file, the server's
 //! refusal) thereby tells the others.
 //!
@@ -13,9 +14,11 @@ pub mod api;
 mod attempts;
 pub mod key_file;
 pub mod link;
+pub mod screen;
 pub mod sessions;
 pub mod shared;
 pub mod sign_in;
 pub mod updates;
+pub mod watch;
 
 pub use shared::{LinkState, Shared, Timing};

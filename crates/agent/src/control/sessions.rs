@@ -6,7 +6,7 @@
 
 use super::{api::CallError, attempts::Attempts, shared::Credential};
 use crate::{
-    session::{self, Input, Output, SessionSettings, ShellSettings},
+    session::{self, Input, Output, ScreenSettings, SessionSettings, ShellSettings},
     state::{FOLDER_VARIABLE, StateFolder},
 };
 use bramble_model::SharedRandom;
@@ -370,8 +370,8 @@ impl Reporter {
     }
 }
 
-/// The real one: a peer connection and the shell of whoever runs this process.
-pub fn starter(folder: &StateFolder) -> Starter {
+/// The real one: a peer connection, and the shell of whoever runs this process or the desktop's VNC server.
+pub fn starter(folder: &StateFolder, screen: Option<ScreenSettings>) -> Starter {
     let own_folder = folder.is_overridden();
     let relay_only = std::env::var_os(RELAY_ONLY).is_some_and(|value| value == "1");
     Arc::new(move |start| {
@@ -383,6 +383,7 @@ pub fn starter(folder: &StateFolder) -> Starter {
             // So that rpi-connect in the shell finds this daemon and not the user's other one.
             shell.keep.push(FOLDER_VARIABLE.to_owned());
         }
+        settings.screen.clone_from(&screen);
         settings.relay_only = relay_only;
         settings.turn_tls = start.tls;
         session::start(start.id, start.offer, settings, start.input, start.output)

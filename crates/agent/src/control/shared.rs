@@ -1,11 +1,12 @@
 //! What the daemon's tasks share.
 
-use super::{api::DeviceApi, sessions::Sessions};
+use super::{api::DeviceApi, screen, sessions::Sessions};
 use crate::{
     VERSION,
     http::Client,
     local_api::{Feature, Status},
     platform::Platform,
+    session::ScreenSettings,
     state::{FolderError, Settings, StateFolder, StoredToken},
     update::{
         self,
@@ -13,7 +14,10 @@ use crate::{
     },
 };
 use bramble_model::SharedRandom;
-use bramble_wire::device_api::{Capabilities, Capability, Me};
+use bramble_wire::{
+    device_api::{Capabilities, Capability, Me},
+    signalling::SessionKind,
+};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -90,6 +94,7 @@ pub struct Shared {
     /// One sign-in at a time.
     pub signing_in: tokio::sync::Mutex<()>,
     settings: Mutex<Settings>,
+    screen: Option<ScreenSettings>,
     problem: Mutex<Option<String>>,
 }
 
@@ -116,8 +121,15 @@ impl Shared {
             deploy: Notify::new(),
             signing_in: tokio::sync::Mutex::new(()),
             settings: Mutex::new(settings),
+            screen: None,
             problem: Mutex::new(None),
         }
+    }
+
+    /// The same with a screen to share.
+    #[must_use]
+    pub fn with_screen(self, screen: Option<ScreenSettings>) -> Self {
+        Self { screen, ..self }
     }
 
     /// A client for a sign-in that is kept.
@@ -158,20 +170,46 @@ impl Shared {
 
     /// Allows or forbids the remote shell. Forbidding ends the running ones.
     pub fn allow_shell(&self, on: bool) -> Result<(), FolderError> {
+        self.change_settings(|settings| settings.shell = on)?;
+        if !on {
+            self.sessions.end_kind(SessionKind::Shell, "Remote shell was switched off on the device.");
+        }
+        Ok(())
+    }
+
+    /// Allows or forbids screen sharing. Forbidding ends the running sessions.
+    pub fn allow_vnc(&self, on: bool) -> Result<(), FolderError> {
+        self.change_settings(|settings| settings.vnc = on)?;
+        if !on {
+            self.sessions.end_kind(SessionKind::Vnc, "Screen sharing was switched off on the device.");
+        }
+        Ok(())
+    }
+
+    fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<(), FolderError> {
         {
             let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = Settings { shell: on };
+            let mut new = settings.clone();
+            change(&mut new);
             self.folder.store_settings(&new)?;
             *settings = new;
         }
-        if !on {
-            self.sessions.end_kind(
-                bramble_wire::signalling::SessionKind::Shell,
-                "Remote shell was switched off on the device.",
-            );
-        }
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Where the desktop's VNC server is; `None` in a build without screen sharing.
+    pub fn screen(&self) -> Option<&ScreenSettings> {
+        self.screen.as_ref()
+    }
+
+    /// Screen sharing: whether there is a screen and it is switched on, and why there is none.
+    pub fn vnc(&self) -> (Capability, Option<String>) {
+        match screen::problem(&self.platform, self.screen()) {
+            Some(why) => (Capability::Unavailable, Some(why)),
+            None if self.settings().vnc => (Capability::Enabled, None),
+            None => (Capability::Available, None),
+        }
     }
 
     /// What `status` says under the block; `None` takes it away.
@@ -221,13 +259,15 @@ impl Shared {
     /// What `POST /me` says now.
     pub fn describe(&self) -> Me {
         let shell = if self.settings().shell { Capability::Enabled } else { Capability::Available };
+        let (vnc, vnc_reason) = self.vnc();
         Me {
             capabilities: Capabilities {
-                vnc: Some(Capability::Unavailable),
+                vnc: Some(vnc),
                 shell: Some(shell),
                 ota: Some(self.ota()),
                 files: Some(Capability::Unavailable),
             },
+            vnc_reason: Some(vnc_reason.unwrap_or_default()),
             client_version: Some(VERSION.to_owned()),
             hostname: Some(self.platform.hostname()),
             board: self.platform.board(),
@@ -239,7 +279,6 @@ impl Shared {
 
     /// What `rpi-connect status` shows.
     pub fn status(&self) -> Status {
-        use bramble_wire::signalling::SessionKind;
         let credential = self.credential.borrow().clone();
         let link = self.link.borrow().clone();
         let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -247,23 +286,29 @@ impl Shared {
             LinkState::Connecting { why } => why.clone(),
             LinkState::SignedOut | LinkState::Subscribed => None,
         };
+        let (vnc, vnc_reason) = self.vnc();
         Status {
             signed_in: credential.is_some(),
             subscribed: credential.is_some() && link == LinkState::Subscribed,
-            vnc: Feature::Unavailable,
+            vnc: feature(vnc),
+            vnc_reason,
             vnc_sessions: self.sessions.count(SessionKind::Vnc),
             shell: if self.settings().shell { Feature::Allowed } else { Feature::Disallowed },
             shell_sessions: self.sessions.count(SessionKind::Shell),
-            ota: match self.ota() {
-                Capability::Enabled => Feature::Allowed,
-                Capability::Available => Feature::Disallowed,
-                Capability::Unavailable => Feature::Unavailable,
-            },
+            ota: feature(self.ota()),
             server: credential.as_ref().map(|c| c.stored.server.clone()),
             device_id: credential.as_ref().map(|c| c.stored.device_id),
             serial_number: self.serial_number.clone(),
             version: VERSION.to_owned(),
             problem: problem.or(trouble),
         }
+    }
+}
+
+fn feature(capability: Capability) -> Feature {
+    match capability {
+        Capability::Enabled => Feature::Allowed,
+        Capability::Available => Feature::Disallowed,
+        Capability::Unavailable => Feature::Unavailable,
     }
 }

@@ -40,6 +40,11 @@ pub enum Request {
         /// Allow.
         on: bool,
     },
+    /// Allow or forbid screen sharing.
+    Vnc {
+        /// Allow.
+        on: bool,
+    },
     /// What to trust for remote updates.
     OtaTrust,
     /// Remote updates were allowed or forbidden.
@@ -109,6 +114,9 @@ pub struct Status {
     pub subscribed: bool,
     /// Screen sharing.
     pub vnc: Feature,
+    /// Why it is unavailable, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnc_reason: Option<String>,
     /// Its sessions.
     pub vnc_sessions: usize,
     /// Remote shell.

@@ -128,6 +128,10 @@ async fn answer(request: Request, writer: &mut OwnedWriteHalf, shared: &Shared, 
             shared.ota_changed();
             Reply::Done { note: None }
         }
+        Request::Vnc { on } => match shared.allow_vnc(on) {
+            Ok(()) => Reply::Done { note: on.then(|| shared.vnc().1).flatten() },
+            Err(error) => Reply::Failed { why: error.to_string() },
+        },
         Request::Shell { on } => match shared.allow_shell(on) {
             Ok(()) => Reply::Done { note: None },
             Err(error) => Reply::Failed { why: error.to_string() },

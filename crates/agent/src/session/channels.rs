@@ -11,10 +11,12 @@ const MOST_TEXT: usize = 4 * 1024;
 const MOST_STRANGERS: usize = 16;
 
 /// The open channels.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Channels {
     pub(crate) control: Option<ChannelId>,
-    pub(crate) shell: Option<ChannelId>,
+    /// The one of the session's kind.
+    pub(crate) work: Option<ChannelId>,
+    label: &'static str,
     strangers: usize,
 }
 
@@ -32,18 +34,23 @@ pub(crate) enum Heard {
         rows: u16,
     },
     Credit(u64),
-    /// Terminal bytes, where the message itself holds them.
-    Keys,
+    /// Bytes for what is behind the session, where the message itself holds them.
+    Bytes,
     /// Nothing this device understands; a later browser may say more.
     Unknown,
 }
 
 impl Channels {
+    /// None open yet; the session's own one has this label.
+    pub(crate) fn new(label: &'static str) -> Self {
+        Self { control: None, work: None, label, strangers: 0 }
+    }
+
     /// Takes note of a channel; `false` if it has no place in this session.
     pub(crate) fn opened(&mut self, id: ChannelId, label: &str) -> bool {
         let place = match label {
             CONTROL => &mut self.control,
-            SHELL => &mut self.shell,
+            _ if label == self.label => &mut self.work,
             _ => {
                 self.strangers += 1;
                 return false;
@@ -65,7 +72,7 @@ impl Channels {
     /// Whether one of ours was closed.
     pub(crate) fn closed(&mut self, id: ChannelId) -> bool {
         let mut ours = false;
-        for place in [&mut self.control, &mut self.shell] {
+        for place in [&mut self.control, &mut self.work] {
             if *place == Some(id) {
                 *place = None;
                 ours = true;
@@ -75,12 +82,12 @@ impl Channels {
     }
 
     pub(crate) fn are_open(&self) -> bool {
-        self.control.is_some() && self.shell.is_some()
+        self.control.is_some() && self.work.is_some()
     }
 
     pub(crate) fn hear(&self, message: &ChannelData) -> Heard {
-        if self.shell == Some(message.id) {
-            on_shell(message.binary, &message.data)
+        if self.work == Some(message.id) {
+            on_work(self.label, message.binary, &message.data)
         } else if self.control == Some(message.id) {
             on_control(message.binary, &message.data)
         } else {
@@ -89,11 +96,11 @@ impl Channels {
     }
 }
 
-fn on_shell(binary: bool, data: &[u8]) -> Heard {
+fn on_work(label: &str, binary: bool, data: &[u8]) -> Heard {
     if binary {
-        return if data.len() <= MAX_MESSAGE { Heard::Keys } else { Heard::Unknown };
+        return if data.len() <= MAX_MESSAGE { Heard::Bytes } else { Heard::Unknown };
     }
-    if data.len() > MOST_TEXT {
+    if label != SHELL || data.len() > MOST_TEXT {
         return Heard::Unknown;
     }
     match serde_json::from_slice(data) {
@@ -118,6 +125,17 @@ fn on_control(binary: bool, data: &[u8]) -> Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bramble_wire::channel::VNC;
+
+    fn on_shell(binary: bool, data: &[u8]) -> Heard {
+        on_work(SHELL, binary, data)
+    }
+
+    #[test]
+    fn a_screen_takes_bytes_and_no_words() {
+        assert_eq!(on_work(VNC, true, b"RFB 003.008\n"), Heard::Bytes);
+        assert_eq!(on_work(VNC, false, br#"{"type":"start","cols":80,"rows":24}"#), Heard::Unknown);
+    }
 
     #[test]
     fn messages_are_understood_on_their_own_channel_only() {
@@ -127,7 +145,7 @@ mod tests {
         assert_eq!(on_control(false, start), Heard::Unknown);
         assert_eq!(on_control(false, ping), Heard::Ping(7));
         assert_eq!(on_shell(false, ping), Heard::Unknown);
-        assert_eq!(on_shell(true, ping), Heard::Keys);
+        assert_eq!(on_shell(true, ping), Heard::Bytes);
     }
 
     #[test]

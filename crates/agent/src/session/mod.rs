@@ -1,11 +1,12 @@
 //! One session: a browser on this device's shell, over WebRTC, end to end encrypted.
 //!
 //! It is: the peer connection (`peer`), its sockets and relays (`net`), the messages of its channels
-//! (`channels`) and the terminal behind it (`shell`, `pty`). Each session is one task which owns all of
+//! (`channels`) and what is behind it (`work`): a terminal (`shell`, `pty`) or the desktop's VNC server
+//! (`screen`). Each session is one task which owns all of
 //! its state; nothing of it exists while none runs.
 //! It is not: signalling. Whoever talks to the server hands in the offer and what comes later as
 //! [`Input`] and carries away [`Output`].
-//! To add a kind of session: a module beside `shell` for what is behind it, its channel in `channels`, its
+//! To add a kind of session: a module beside `shell` for what is behind it, its variant of `work::Work`, its
 //! arm in `accept` below, and its settings in [`SessionSettings`].
 
 mod channels;
@@ -15,19 +16,26 @@ mod net;
 mod peer;
 mod probe;
 mod pty;
+mod queue;
+mod screen;
 mod shell;
+mod work;
 
 pub use probe::{Reached, probe};
+pub use screen::{ScreenError, ScreenSettings};
 pub use shell::ShellSettings;
 
 use bramble_wire::SessionId;
 use bramble_wire::channel::HEARTBEAT_TIMEOUT_SECONDS;
 use bramble_wire::signalling::{Answer, IceCandidate, MAX_SDP, Offer, SessionKind, StateReport};
+use screen::Screen;
+use shell::Shell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use work::Work;
 
 /// Filter directives for the libraries beneath, to be added to any log filter: `turn_client_proto` writes
 /// several lines at level info for every datagram.
@@ -38,6 +46,8 @@ pub const QUIET: &str = "turn_client_proto=warn,turn_types=warn,stun_proto=warn,
 pub struct SessionSettings {
     /// The shell; `None` when remote shell is switched off.
     pub shell: Option<ShellSettings>,
+    /// The desktop's VNC server; `None` where screen sharing is not available.
+    pub screen: Option<ScreenSettings>,
     /// Offer relayed candidates only.
     pub relay_only: bool,
     /// Offer these addresses instead of those of the interfaces.
@@ -59,6 +69,7 @@ impl SessionSettings {
     pub fn new(shell: Option<ShellSettings>) -> Self {
         Self {
             shell,
+            screen: None,
             relay_only: false,
             host_addresses: None,
             turn_tls: None,
@@ -125,6 +136,10 @@ pub(crate) enum Refusal {
     ShellOff,
     #[error("Screen sharing is not available on this device")]
     NoScreen,
+    #[error("Watching a screen without touching it is not possible on this device yet")]
+    WatchOnly,
+    #[error(transparent)]
+    Screen(#[from] ScreenError),
     #[error("File transfer is not available on this device")]
     NoFiles,
     #[error("This browser's connection offer could not be understood. Reload the page and try again")]
@@ -134,13 +149,18 @@ pub(crate) enum Refusal {
 }
 
 fn accept(id: &SessionId, offer: &Offer, settings: &SessionSettings) -> Result<peer::Peer, Refusal> {
-    let shell = match offer.kind {
-        SessionKind::Shell => settings.shell.clone().ok_or(Refusal::ShellOff)?,
-        SessionKind::Vnc => return Err(Refusal::NoScreen),
-        SessionKind::Files => return Err(Refusal::NoFiles),
-    };
     if offer.sdp.len() > MAX_SDP {
         return Err(Refusal::BadOffer);
     }
-    peer::Peer::accept(*id, offer, shell, settings)
+    let work = match offer.kind {
+        SessionKind::Shell => Work::Shell(Shell::Waiting(settings.shell.clone().ok_or(Refusal::ShellOff)?)),
+        // Keys are part of the stream to the VNC server, and the stream is not taken apart here.
+        SessionKind::Vnc if !offer.permissions.input => return Err(Refusal::WatchOnly),
+        SessionKind::Vnc => {
+            let screen = settings.screen.as_ref().ok_or(Refusal::NoScreen)?;
+            Work::Screen(Box::new(Screen::open(screen)?))
+        }
+        SessionKind::Files => return Err(Refusal::NoFiles),
+    };
+    peer::Peer::accept(*id, offer, work, settings)
 }

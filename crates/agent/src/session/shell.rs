@@ -2,8 +2,8 @@
 
 use super::credit::Credit;
 use super::pty::{Account, Program, Pty};
+use super::queue::Queue;
 use bramble_wire::channel::FromShell;
-use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -14,10 +14,6 @@ use std::time::{Duration, Instant};
 /// Bytes typed or pasted that the shell has not read yet. More is dropped: a shell which reads nothing
 /// must not hold memory.
 const MOST_INPUT: usize = 1024 * 1024;
-/// Above this the session reads its network less eagerly while the shell keeps reading.
-const HIGH_INPUT: usize = 256 * 1024;
-/// A shell that read nothing for this long is not waited for.
-const INPUT_STALL: Duration = Duration::from_millis(20);
 /// After the shell's end, how long to wait for output of jobs that still hold its terminal.
 const DRAIN: Duration = Duration::from_millis(100);
 
@@ -91,8 +87,7 @@ pub(crate) enum Shell {
 pub(crate) struct Running {
     pub(crate) pty: Pty,
     pub(crate) credit: Credit,
-    input: VecDeque<u8>,
-    input_moved: Instant,
+    input: Queue,
     dropped: u64,
     /// Nobody holds the terminal any more.
     closed: bool,
@@ -111,8 +106,7 @@ impl Shell {
                 *self = Self::Running(Box::new(Running {
                     pty,
                     credit: Credit::new(),
-                    input: VecDeque::new(),
-                    input_moved: Instant::now(),
+                    input: Queue::new(MOST_INPUT),
                     dropped: 0,
                     closed: false,
                     exit: None,
@@ -162,32 +156,19 @@ impl Running {
 
     /// Takes keys from the browser.
     pub(crate) fn type_in(&mut self, bytes: &[u8]) {
-        let room = MOST_INPUT.saturating_sub(self.input.len());
-        if bytes.len() > room {
+        let dropped = self.input.push(bytes);
+        if dropped > 0 {
             if self.dropped == 0 {
                 tracing::warn!("input dropped: the shell does not read it");
             }
-            self.dropped += (bytes.len() - room) as u64;
+            self.dropped += dropped as u64;
         }
-        self.input.extend(&bytes[..bytes.len().min(room)]);
         self.pass_input();
     }
 
     /// Moves waiting keys to the terminal, as many as it takes.
     pub(crate) fn pass_input(&mut self) {
-        while !self.input.is_empty() {
-            match self.pty.try_write(self.input.as_slices().0) {
-                Ok(written) => {
-                    self.input.drain(..written);
-                    self.input_moved = Instant::now();
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.input.clear(),
-            }
-        }
-        // What a paste took is given back.
-        self.input.shrink_to(4096);
+        self.input.pass(|bytes| self.pty.try_write(bytes));
     }
 
     pub(crate) fn has_input(&self) -> bool {
@@ -196,7 +177,7 @@ impl Running {
 
     /// Whether the network should wait for the shell: it lags, but it reads.
     pub(crate) fn lags(&self) -> bool {
-        self.input.len() > HIGH_INPUT && self.input_moved.elapsed() < INPUT_STALL
+        self.input.lags()
     }
 
     pub(crate) fn may_read(&self) -> bool {

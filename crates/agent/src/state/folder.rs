@@ -28,6 +28,7 @@ const LOCK: &str = "daemon.lock";
 const LOG: &str = "daemon.log";
 const SERIAL: &str = "serial";
 const SOCKET: &str = "rpi-connect.sock";
+const VNC_SOCKET: &str = "rpi-connect-wayvnc.sock";
 
 /// What can go wrong with the folder.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +105,11 @@ impl StateFolder {
     /// The local socket: in `$XDG_RUNTIME_DIR`, without that (or for a folder of one's own) in here.
     pub fn socket(&self) -> PathBuf {
         self.socket_in(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from))
+    }
+
+    /// The VNC server's socket, beside the local one.
+    pub fn vnc_socket(&self) -> PathBuf {
+        self.socket().with_file_name(VNC_SOCKET)
     }
 
     /// A runtime folder that is missing or another user's (`su` and `sudo -E` keep the variable) counts as
@@ -312,7 +318,7 @@ mod tests {
         let place = tempfile::tempdir().expect("a folder");
         let folder = StateFolder::at(place.path().join("state"));
         folder.prepare().expect("prepares");
-        folder.store_settings(&Settings { shell: false }).expect("stores");
+        folder.store_settings(&Settings { shell: false, vnc: true }).expect("stores");
         assert_eq!(mode(folder.path()), 0o700);
         assert_eq!(mode(&folder.path().join(SETTINGS)), 0o600);
         assert!(!folder.settings().expect("reads").shell);

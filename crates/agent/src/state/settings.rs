@@ -9,10 +9,17 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Remote shell is allowed.
     pub shell: bool,
+    /// Screen sharing is allowed.
+    pub vnc: bool,
+}
+
+impl Settings {
+    /// Nothing is allowed: what holds while the file cannot be read.
+    pub const NOTHING: Self = Self { shell: false, vnc: false };
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { shell: true }
+        Self { shell: true, vnc: true }
     }
 }

@@ -9,6 +9,8 @@ mod fake_server;
 mod local_socket;
 mod peer;
 mod relay;
+mod screen;
+mod screen_control;
 mod script;
 mod session;
 mod systemd;

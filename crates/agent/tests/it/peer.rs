@@ -47,15 +47,20 @@ pub struct TestPeer {
 }
 
 impl TestPeer {
-    /// A peer with an offer, listening on loopback.
+    /// A peer with an offer for a shell, listening on loopback.
     pub async fn new() -> Self {
+        Self::with("shell").await
+    }
+
+    /// One whose second channel has this label.
+    pub async fn with(label: &str) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
         let local = socket.local_addr().expect("an address");
         let mut rtc = Rtc::builder().set_sctp_max_buffered_amount(8 << 20).build(Instant::now());
         rtc.add_local_candidate(Candidate::host(local, Protocol::Udp).expect("a candidate"));
         let mut api = rtc.sdp_api();
         api.add_channel("control".to_owned());
-        api.add_channel("shell".to_owned());
+        api.add_channel(label.to_owned());
         let (offer, pending) = api.apply().expect("an offer");
         let (orders, given) = mpsc::unbounded_channel();
         let (tell, seen) = mpsc::unbounded_channel();

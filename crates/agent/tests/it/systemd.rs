@@ -56,6 +56,9 @@ fn text(bytes: &[u8]) -> String {
 }
 
 const ASKED: &str = "systemctl --user --quiet cat rpi-connect.service";
+const ASKED_SCREEN: &str = "systemctl --user --quiet cat rpi-connect-wayvnc.service";
+const SCREEN_ON: &str = "systemctl --user enable --now rpi-connect-wayvnc.service";
+const SCREEN_OFF: &str = "systemctl --user disable --now rpi-connect-wayvnc.service";
 
 #[test]
 fn on_off_and_restart_go_through_the_units() {
@@ -65,7 +68,8 @@ fn on_off_and_restart_go_through_the_units() {
     assert!(text(&on.stdout).starts_with("✓ Raspberry Pi Connect started\n"), "{}", text(&on.stdout));
     let enabled = "systemctl --user enable --now rpi-connect.service rpi-connect-signin.path";
     // Nobody is there to answer a question, so none may be asked.
-    assert_eq!(systemd.told(), [ASKED, enabled, "loginctl --no-ask-password enable-linger ada"]);
+    let linger = "loginctl --no-ask-password enable-linger ada";
+    assert_eq!(systemd.told(), [ASKED, enabled, ASKED_SCREEN, SCREEN_ON, linger]);
 
     assert!(systemd.run("restart").status.success());
     assert_eq!(systemd.told(), [ASKED, "systemctl --user restart rpi-connect.service"]);
@@ -74,7 +78,7 @@ fn on_off_and_restart_go_through_the_units() {
     let off = systemd.run("off");
     assert!(off.status.success(), "{}", text(&off.stderr));
     let disabled = "systemctl --user disable --now rpi-connect-signin.path rpi-connect.service";
-    assert_eq!(systemd.told(), [ASKED, disabled]);
+    assert_eq!(systemd.told(), [ASKED, ASKED_SCREEN, SCREEN_OFF, disabled]);
     assert!(text(&off.stdout).contains("sudo loginctl disable-linger ada"), "{}", text(&off.stdout));
 }
 
@@ -106,4 +110,14 @@ fn without_the_unit_off_does_without_systemd() {
     let off = systemd.run("off");
     assert!(off.status.success(), "{}", text(&off.stderr));
     assert_eq!(systemd.told(), [ASKED]);
+}
+
+#[test]
+fn a_screen_that_is_switched_off_stays_off() {
+    let systemd = Systemd::new();
+    let state = systemd.path("home/.config/com.raspberrypi.connect");
+    fs::create_dir_all(&state).expect("a folder");
+    fs::write(state.join("settings.toml"), "vnc = false\n").expect("written");
+    assert!(systemd.run("on").status.success());
+    assert!(systemd.told().iter().all(|it| !it.contains("wayvnc")));
 }

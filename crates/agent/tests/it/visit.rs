@@ -43,6 +43,8 @@ pub struct Visit {
     output: mpsc::Receiver<Output>,
     /// All terminal output so far, unless `discard`.
     pub screen: String,
+    /// All that the VNC server said.
+    pub bytes: Vec<u8>,
     pub received: usize,
     pub discard: bool,
     pub told: Vec<FromShell>,
@@ -60,7 +62,23 @@ impl Visit {
     }
 
     pub async fn begin_with(settings: SessionSettings, change: impl FnOnce(&mut Offer)) -> Self {
-        let peer = TestPeer::new().await;
+        Self::begin_at(TestPeer::new().await, settings, change)
+    }
+
+    /// A visit to the desktop.
+    pub async fn to_screen(settings: SessionSettings) -> Self {
+        Self::begin_at(TestPeer::with("vnc").await, settings, |offer| offer.kind = SessionKind::Vnc)
+    }
+
+    /// A visit to the desktop by somebody who may only look.
+    pub async fn to_screen_as_watcher(settings: SessionSettings) -> Self {
+        Self::begin_at(TestPeer::with("vnc").await, settings, |offer| {
+            offer.kind = SessionKind::Vnc;
+            offer.permissions.input = false;
+        })
+    }
+
+    fn begin_at(peer: TestPeer, settings: SessionSettings, change: impl FnOnce(&mut Offer)) -> Self {
         let mut offer = offer(&peer.offer, Vec::new());
         change(&mut offer);
         let (input, inputs) = mpsc::channel(16);
@@ -72,6 +90,7 @@ impl Visit {
             task,
             output,
             screen: String::new(),
+            bytes: Vec::new(),
             received: 0,
             discard: false,
             told: Vec::new(),
@@ -169,6 +188,11 @@ impl Visit {
         self.peer.order(Order::Send { label, binary: false, data });
     }
 
+    /// Sends bytes to the VNC server.
+    pub fn send_screen(&self, bytes: &[u8]) {
+        self.peer.order(Order::Send { label: "vnc", binary: true, data: bytes.to_vec() });
+    }
+
     /// The shell's process, by asking it.
     pub async fn shell_process(&mut self) -> i32 {
         self.type_in("echo pid:$$:\n");
@@ -182,9 +206,10 @@ impl Visit {
             Seen::Open => self.open += 1,
             Seen::Closed => self.closed = true,
             Seen::Message { label, binary: true, data } => {
-                assert_eq!(label, "shell");
                 self.received += data.len();
-                if !self.discard {
+                if label == "vnc" {
+                    self.bytes.extend(&data);
+                } else if !self.discard {
                     self.screen.push_str(&String::from_utf8_lossy(&data));
                 }
             }

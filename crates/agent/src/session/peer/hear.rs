@@ -1,7 +1,7 @@
-//! What a session hears — from the peer connection, the browser, the server, the shell — and says.
+//! What a session hears — from the peer connection, the browser, the server — and says.
 
 use super::super::channels::Heard;
-use super::super::pty::PtyEvent;
+use super::super::shell::Shell;
 use super::super::{Input, Output};
 use super::Peer;
 use super::phase::{FAREWELL, Phase};
@@ -62,28 +62,28 @@ impl Peer {
                 self.over(if reason.is_empty() { "The browser left." } else { &reason });
             }
             Heard::Start { cols, rows } => {
-                if let Some(answer) = self.shell.start(cols, rows) {
+                if let Some(answer) = self.work.shell().and_then(|shell| shell.start(cols, rows)) {
                     self.say_shell(&answer);
                     if let FromShell::Error { message } = answer {
-                        self.phase = Phase::ShellOver { reason: message, until: now + FAREWELL * 4 };
+                        self.phase = Phase::WorkOver { reason: message, until: now + FAREWELL * 4 };
                     }
                 }
             }
             Heard::Resize { cols, rows } => {
-                if let Some(shell) = self.shell.running()
+                if let Some(shell) = self.work.shell().and_then(Shell::running)
                     && let Err(error) = shell.pty.resize(cols, rows)
                 {
                     tracing::debug!(%error, "terminal not resized");
                 }
             }
             Heard::Credit(bytes) => {
-                if let Some(shell) = self.shell.running() {
+                if let Some(shell) = self.work.shell().and_then(Shell::running) {
                     shell.credit.grant(bytes);
                 }
             }
-            Heard::Keys => {
-                if let (true, Some(shell)) = (self.input_allowed, self.shell.running()) {
-                    shell.type_in(&message.data);
+            Heard::Bytes => {
+                if self.input_allowed {
+                    self.work.take(&message.data);
                 }
             }
             Heard::Unknown => {}
@@ -114,16 +114,6 @@ impl Peer {
         }
     }
 
-    pub(super) fn hear_shell(&mut self, event: PtyEvent) {
-        let Some(shell) = self.shell.running() else { return };
-        match event {
-            // The next refill reads.
-            PtyEvent::Output => {}
-            PtyEvent::Room => shell.pass_input(),
-            PtyEvent::Exited(status) => shell.exited(status),
-        }
-    }
-
     pub(super) fn tell_candidate(&mut self, candidate: Candidate) {
         let Some(added) = self.rtc.add_local_candidate(candidate) else { return };
         let candidate = added.to_sdp_string();
@@ -143,7 +133,7 @@ impl Peer {
     }
 
     pub(super) fn say_shell(&mut self, message: &FromShell) {
-        self.say(self.channels.shell, message);
+        self.say(self.channels.work, message);
     }
 
     pub(super) fn say_control(&mut self, message: &Control) {

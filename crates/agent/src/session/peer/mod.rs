@@ -1,7 +1,7 @@
 //! The peer connection of one session, and the task that drives it.
 //!
-//! One loop: wait for the network, the shell, the server or a deadline; hand it to `str0m`; carry away
-//! what it puts out; refill it from the shell. See `docs/adr/0005-webrtc-stack.md` for why in this order.
+//! One loop: wait for the network, what is behind the session, the server or a deadline; hand it to `str0m`; carry away
+//! what it puts out; refill it from behind. See `docs/adr/0005-webrtc-stack.md` for why in this order.
 
 mod hear;
 mod phase;
@@ -9,8 +9,8 @@ mod phase;
 use super::channels::Channels;
 use super::flow::{self, Flow};
 use super::net::{Network, Ready};
-use super::pty::{PtyEvent, Wants};
-use super::shell::{Read, Shell, ShellSettings};
+use super::shell::Read;
+use super::work::{Ending, Work};
 use super::{Input, Output, Refusal, SessionSettings};
 use bramble_wire::SessionId;
 use bramble_wire::channel::MAX_MESSAGE;
@@ -41,7 +41,7 @@ pub(crate) struct Peer {
     network: Network,
     channels: Channels,
     flow: Flow,
-    shell: Shell,
+    work: Work,
     input_allowed: bool,
     phase: Phase,
     outbox: VecDeque<Output>,
@@ -62,7 +62,7 @@ impl Peer {
     pub(crate) fn accept(
         id: SessionId,
         offer: &Offer,
-        shell: ShellSettings,
+        work: Work,
         settings: &SessionSettings,
     ) -> Result<Self, Refusal> {
         let now = Instant::now();
@@ -87,9 +87,9 @@ impl Peer {
             settings: settings.clone(),
             rtc,
             network,
-            channels: Channels::default(),
+            channels: Channels::new(work.label()),
             flow: Flow::new(now),
-            shell: Shell::Waiting(shell),
+            work,
             input_allowed: offer.permissions.input,
             phase: Phase::Connecting,
             outbox: VecDeque::from([Output::Answer(Answer::Accepted { sdp: answer })]),
@@ -129,8 +129,9 @@ impl Peer {
                 tokio::task::yield_now().await;
                 awake_since = Instant::now();
             }
-            let reading = self.shell.running().is_none_or(|shell| !shell.lags());
-            let wants = wants(&mut self.shell, &mut self.rtc, &self.channels, &self.flow);
+            let reading = !self.work.lags();
+            let room = has_room(&mut self.rtc, &self.channels, &self.flow);
+            let wants = self.work.wants(room);
             let waited = Instant::now();
             tokio::select! {
                 biased;
@@ -143,7 +144,7 @@ impl Peer {
                     Ok(permit) => self.tell(permit),
                     Err(_) => telling = false,
                 },
-                event = wait_for_shell(&mut self.shell, wants) => self.hear_shell(event),
+                event = self.work.event(wants) => self.work.hear(event),
                 () = &mut sleep => {}
             }
             if waited.elapsed() > TURN / 5 {
@@ -212,43 +213,54 @@ impl Peer {
         }
     }
 
-    /// Reads output of the shell into its channel, as far as credit and flow allow. `true` if there is
-    /// something to put out.
+    /// Reads output into its channel, as far as credit and flow allow. `true` if there is something to put
+    /// out.
     fn refill(&mut self, now: Instant) -> bool {
-        // On the way out the shell is hung up, which is not its own end.
-        let (Phase::Connected, Some(id)) = (&self.phase, self.channels.shell) else { return false };
+        // On the way out a shell is hung up, which is not its own end.
+        let (Phase::Connected, Some(id)) = (&self.phase, self.channels.work) else { return false };
         let buffered = self.rtc.channel(id).map_or(0, |mut channel| channel.buffered_amount());
         self.flow.observe(now, buffered);
         let mut room = self.flow.room(buffered);
-        let Some(shell) = self.shell.running() else { return false };
         let mut wrote = false;
-        while room >= MAX_MESSAGE && shell.credit.left() > 0 {
-            let most = MAX_MESSAGE.min(shell.credit.left());
-            let Read::Bytes(bytes) = shell.read(&mut self.chunk[..most]) else { break };
+        while room >= MAX_MESSAGE {
+            let most = MAX_MESSAGE.min(self.work.credit());
+            if most == 0 {
+                break;
+            }
+            let Read::Bytes(bytes) = self.work.read(&mut self.chunk[..most]) else { break };
             let Some(mut channel) = self.rtc.channel(id) else { break };
             if !matches!(channel.write(true, &self.chunk[..bytes]), Ok(true)) {
-                // Cannot be: the room was asked for. The terminal would miss bytes, so it ends.
+                // Cannot be: the room was asked for. The browser would miss bytes, so it ends.
                 self.lost();
                 return false;
             }
-            shell.credit.spend(bytes);
+            self.work.spend(bytes);
             self.flow.wrote(now, bytes);
             room = room.saturating_sub(bytes);
             wrote = true;
         }
-        // Out of credit with output left, the end waits for the browser.
-        if shell.credit.left() > 0
-            && room >= MAX_MESSAGE
-            && let Some(ending) = shell.ending(now)
+        if room >= MAX_MESSAGE
+            && let Some(ending) = self.work.ending(now)
         {
-            let reason = words_for(&ending);
-            self.say_shell(&ending);
-            self.shell = Shell::Gone;
-            self.phase = Phase::ShellOver { reason, until: now + FAREWELL * 4 };
+            let reason = match ending {
+                Ending::Shell(words) => {
+                    self.say_shell(&words);
+                    words_for(&words)
+                }
+                Ending::Screen(reason) => reason.to_owned(),
+            };
+            self.phase = Phase::WorkOver { reason, until: now + FAREWELL * 4 };
             return true;
         }
         wrote
     }
+}
+
+/// Whether output has somewhere to go.
+fn has_room(rtc: &mut Rtc, channels: &Channels, flow: &Flow) -> bool {
+    let channel = channels.work.and_then(|id| rtc.channel(id));
+    let buffered = channel.map_or(0, |mut channel| channel.buffered_amount());
+    flow.room(buffered) >= MAX_MESSAGE
 }
 
 /// The offer without candidates beyond what the protocol allows: each costs checks and, with every address
@@ -261,22 +273,6 @@ fn bounded(sdp: &str) -> String {
         !is_candidate || candidates <= MAX_CANDIDATES
     };
     sdp.split_inclusive(['\r', '\n']).filter(|line| fits(line)).collect()
-}
-
-/// What the loop waits for at the shell.
-fn wants(shell: &mut Shell, rtc: &mut Rtc, channels: &Channels, flow: &Flow) -> Option<Wants> {
-    let shell = shell.running()?;
-    let channel = channels.shell.and_then(|id| rtc.channel(id));
-    let buffered = channel.map_or(0, |mut channel| channel.buffered_amount());
-    let output = shell.may_read() && shell.credit.left() > 0 && flow.room(buffered) >= MAX_MESSAGE;
-    Some(Wants { output, room: shell.has_input(), exit: !shell.has_exited() })
-}
-
-async fn wait_for_shell(shell: &mut Shell, wants: Option<Wants>) -> PtyEvent {
-    match (shell.running(), wants) {
-        (Some(shell), Some(wants)) => shell.pty.event(wants).await,
-        _ => std::future::pending().await,
-    }
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ pub(super) enum Phase {
     /// Channels are not open yet.
     Connecting,
     Connected,
-    /// The shell is over and the browser is being told.
-    ShellOver {
+    /// What was behind the session is over, and the browser gets the rest of it.
+    WorkOver {
         reason: String,
         until: Instant,
     },
@@ -34,7 +34,7 @@ impl Peer {
     /// Moves on to the next phase if it is time to; `true` if it did.
     pub(super) fn look_at_clock(&mut self, now: Instant) -> bool {
         let unacknowledged = match self.phase {
-            Phase::ShellOver { .. } => self.unacknowledged(self.channels.shell),
+            Phase::WorkOver { .. } => self.unacknowledged(self.channels.work),
             Phase::Leaving { .. } => self.unacknowledged(self.channels.control),
             _ => 0,
         };
@@ -50,7 +50,7 @@ impl Peer {
             Phase::Connecting | Phase::Connected if lonely => {
                 self.end("The device has lost its server for too long.", now);
             }
-            Phase::ShellOver { reason, until } if unacknowledged == 0 || now >= *until => {
+            Phase::WorkOver { reason, until } if unacknowledged == 0 || now >= *until => {
                 let reason = std::mem::take(reason);
                 self.end(&reason, now);
             }
@@ -68,16 +68,14 @@ impl Peer {
         let phase = match &self.phase {
             Phase::Connecting => self.started + settings.connect_timeout,
             Phase::Connected => self.last_heard + settings.heartbeat_timeout,
-            Phase::ShellOver { until, .. } | Phase::Leaving { until, .. } => *until,
+            Phase::WorkOver { until, .. } | Phase::Leaving { until, .. } => *until,
             Phase::Over { .. } => self.started,
         };
         let server = self.without_server_since.map(|since| since + settings.without_server);
-        let shell =
-            self.shell.running().and_then(|shell| shell.drain_deadline().filter(|_| shell.credit.left() > 0));
         let now = Instant::now();
         // Once passed it is no reason to wake up again: the end then waits for room, which is an event.
-        let shell = shell.filter(|at| *at > now);
-        let others = [Some(phase), server, shell, self.network.deadline()];
+        let work = self.work.deadline().filter(|at| *at > now);
+        let others = [Some(phase), server, work, self.network.deadline()];
         others.into_iter().flatten().fold(self.timeout, Instant::min)
     }
 
@@ -85,10 +83,8 @@ impl Peer {
     pub(super) fn end(&mut self, reason: &str, now: Instant) {
         match self.phase {
             Phase::Connecting => self.over(reason),
-            Phase::Connected | Phase::ShellOver { .. } => {
-                if let Some(shell) = self.shell.running() {
-                    shell.pty.hang_up();
-                }
+            Phase::Connected | Phase::WorkOver { .. } => {
+                self.work.hang_up();
                 self.say_control(&Control::Bye { reason: reason.to_owned() });
                 self.phase = Phase::Leaving { reason: reason.to_owned(), until: now + FAREWELL };
             }
@@ -105,7 +101,7 @@ impl Peer {
         match &self.phase {
             Phase::Over { .. } => {}
             // What was to be said has been said; the reason stays the first one.
-            Phase::ShellOver { reason: first, .. } | Phase::Leaving { reason: first, .. }
+            Phase::WorkOver { reason: first, .. } | Phase::Leaving { reason: first, .. }
                 if !first.is_empty() =>
             {
                 self.phase = Phase::Over { reason: first.clone() };
@@ -114,12 +110,10 @@ impl Peer {
         }
     }
 
-    /// Closes the connection, ends the shell, reports.
+    /// Closes the connection, ends what is behind it, reports.
     pub(super) async fn leave(mut self: Box<Self>, output: &mpsc::Sender<Output>, telling: bool) {
         let now = Instant::now();
-        if let Some(shell) = self.shell.running() {
-            shell.pty.hang_up();
-        }
+        self.work.hang_up();
         if self.rtc.close().is_ok() {
             self.drain(now);
         }
@@ -129,7 +123,7 @@ impl Peer {
         let report = StateReport { state: ReportedState::Ended, path: None, reason: Some(reason) };
         self.outbox.push_back(Output::State(report));
         let grace = self.settings.kill_grace;
-        let Self { outbox, mut shell, .. } = *self;
+        let Self { outbox, mut work, .. } = *self;
         let tell = async {
             for message in outbox {
                 // Nobody listens: nothing to be done.
@@ -138,11 +132,6 @@ impl Peer {
                 }
             }
         };
-        let reap = async {
-            if let Some(shell) = shell.running() {
-                shell.pty.end(grace).await;
-            }
-        };
-        tokio::join!(tell, reap);
+        tokio::join!(tell, work.end(grace));
     }
 }

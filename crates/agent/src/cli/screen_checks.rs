@@ -1,0 +1,37 @@
+//! The checks behind `rpi-connect doctor` that concern the screen.
+
+use super::{Place, checks::Check, service};
+use crate::{
+    control::screen,
+    local_api::{Reply, Request, client::ask},
+    platform::desktop,
+    session::ScreenSettings,
+};
+
+const COMPOSITOR: &str = "Wayland compositor available";
+const SERVICES: &str = "Screen sharing services enabled and active";
+
+/// Runs them.
+pub(super) fn run(place: &Place) -> Vec<Check> {
+    let compositor = if desktop::compositors().is_empty() {
+        Err("no Wayland desktop runs for this user; log in to one, or run rpi-connect vnc off".to_owned())
+    } else {
+        Ok(())
+    };
+    vec![Check::of(COMPOSITOR, compositor), Check::of(SERVICES, services(place))]
+}
+
+fn services(place: &Place) -> Result<(), String> {
+    // The daemon may have been given another socket.
+    let why = match ask(&place.folder.socket(), &Request::Status) {
+        Ok(Reply::Status(status)) => status.vnc_reason,
+        _ => screen::problem(&place.platform, Some(&ScreenSettings::at(place.folder.vnc_socket()))),
+    };
+    match (why, service::screen_state(place)) {
+        (Some(why), _) => Err(format!("{why} rpi-connect vnc on starts it where it has a unit")),
+        (None, Some(false)) => {
+            Err(format!("{} is not enabled and active; run rpi-connect vnc on", service::SCREEN_UNIT))
+        }
+        (None, _) => Ok(()),
+    }
+}

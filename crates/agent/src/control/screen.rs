@@ -1,0 +1,50 @@
+//! Whether there is a screen to share: the VNC server of the desktop, and why it is not there.
+
+use super::shared::Shared;
+use crate::{
+    control::watch::FolderWatch,
+    platform::{Platform, desktop},
+    session::{ScreenError, ScreenSettings},
+};
+use rustix::fs::inotify::WatchFlags;
+use std::{path::Path, sync::Arc, time::Duration};
+
+/// Between a socket's name and somebody who listens on it, the VNC server needs a moment.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Why this build shares no screen.
+pub const NOT_BUILT: &str = "This version of rpi-connect has no screen sharing.";
+
+/// Why there is no screen to share at the moment, in a sentence for people; `None` if there is one.
+pub fn problem(platform: &Platform, screen: Option<&ScreenSettings>) -> Option<String> {
+    let Some(screen) = screen else { return Some(NOT_BUILT.to_owned()) };
+    let why = screen.look().err()?;
+    if why != ScreenError::NotRunning {
+        return Some(why.to_string());
+    }
+    let text = if !desktop::has_wayvnc(platform) {
+        "WayVNC is not installed on the device (sudo apt install wayvnc)."
+    } else if desktop::compositors().is_empty() {
+        "No Wayland desktop runs on the device for this user."
+    } else {
+        "WayVNC is not running on the device (systemctl --user start rpi-connect-wayvnc)."
+    };
+    Some(text.to_owned())
+}
+
+/// Tells the server when the VNC server comes and goes. Runs until the daemon ends.
+pub async fn run(shared: Arc<Shared>) {
+    let watched = shared.screen().and_then(|screen| {
+        let socket = screen.socket();
+        Some((socket.parent().map(Path::to_owned)?, socket.file_name()?.to_owned()))
+    });
+    let Some((folder, name)) = watched else { return std::future::pending().await };
+    let events = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM;
+    let watch = FolderWatch::open(&folder, events);
+    loop {
+        watch.happened(|found| found == name).await;
+        shared.changed.notify_one();
+        tokio::time::sleep(SETTLE).await;
+        shared.changed.notify_one();
+    }
+}

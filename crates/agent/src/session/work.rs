@@ -1,0 +1,165 @@
+//! What is behind a session, as the peer connection sees it: something that puts out bytes, takes bytes, and
+//! ends.
+
+use super::pty::{PtyEvent, Wants};
+use super::screen::Screen;
+use super::shell::{Read, Shell};
+use bramble_wire::channel::{FromShell, SHELL, VNC};
+use std::time::{Duration, Instant};
+
+/// A shell or a screen.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Shell(Shell),
+    Screen(Box<Screen>),
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The shell's exit, which the browser hears in the shell's own words.
+    Shell(FromShell),
+    /// In a sentence for people.
+    Screen(&'static str),
+}
+
+impl Work {
+    /// The name of its channel.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Shell(_) => SHELL,
+            Self::Screen(_) => VNC,
+        }
+    }
+
+    pub(crate) fn shell(&mut self) -> Option<&mut Shell> {
+        match self {
+            Self::Shell(shell) => Some(shell),
+            Self::Screen(_) => None,
+        }
+    }
+
+    /// Bytes that the browser is ready to take. A VNC viewer asks for each picture, so it needs no credit.
+    pub(crate) fn credit(&mut self) -> usize {
+        match self {
+            Self::Shell(shell) => shell.running().map_or(0, |shell| shell.credit.left()),
+            Self::Screen(_) => usize::MAX,
+        }
+    }
+
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        if let Some(shell) = self.shell().and_then(Shell::running) {
+            shell.credit.spend(bytes);
+        }
+    }
+
+    /// Fills the buffer with output, as far as there is any.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
+        match self {
+            Self::Shell(shell) => shell.running().map_or(Read::Nothing, |shell| shell.read(buffer)),
+            Self::Screen(screen) => screen.read(buffer),
+        }
+    }
+
+    /// Takes bytes from the browser.
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Shell(shell) => {
+                if let Some(shell) = shell.running() {
+                    shell.type_in(bytes);
+                }
+            }
+            Self::Screen(screen) => screen.take(bytes),
+        }
+    }
+
+    /// Whether the network should wait for it.
+    pub(crate) fn lags(&mut self) -> bool {
+        match self {
+            Self::Shell(shell) => shell.running().is_some_and(|shell| shell.lags()),
+            Self::Screen(screen) => screen.lags(),
+        }
+    }
+
+    /// What to wait for; `room` says whether output has somewhere to go.
+    pub(crate) fn wants(&mut self, room: bool) -> Option<Wants> {
+        match self {
+            Self::Shell(shell) => {
+                let shell = shell.running()?;
+                let output = room && shell.may_read() && shell.credit.left() > 0;
+                Some(Wants { output, room: shell.has_input(), exit: !shell.has_exited() })
+            }
+            Self::Screen(screen) => Some(screen.wants(room)),
+        }
+    }
+
+    /// Waits for whatever of these comes first. Safe to drop and call again.
+    pub(crate) async fn event(&mut self, wants: Option<Wants>) -> PtyEvent {
+        match (self, wants) {
+            (Self::Shell(shell), Some(wants)) => match shell.running() {
+                Some(shell) => shell.pty.event(wants).await,
+                None => std::future::pending().await,
+            },
+            (Self::Screen(screen), Some(wants)) => screen.event(wants).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Takes note of what came.
+    pub(crate) fn hear(&mut self, event: PtyEvent) {
+        match (event, self) {
+            // The next refill reads.
+            (PtyEvent::Output, _) => {}
+            (PtyEvent::Room, Self::Screen(screen)) => screen.pass_input(),
+            (PtyEvent::Room, Self::Shell(shell)) => {
+                if let Some(shell) = shell.running() {
+                    shell.pass_input();
+                }
+            }
+            (PtyEvent::Exited(status), work) => {
+                if let Some(shell) = work.shell().and_then(Shell::running) {
+                    shell.exited(status);
+                }
+            }
+        }
+    }
+
+    /// When to look again whether it has ended.
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        match self {
+            Self::Shell(shell) => shell
+                .running()
+                .filter(|shell| shell.credit.left() > 0)
+                .and_then(|shell| shell.drain_deadline()),
+            Self::Screen(screen) => screen.deadline(),
+        }
+    }
+
+    /// How it ended, once it has and all of its output is through.
+    pub(crate) fn ending(&mut self, now: Instant) -> Option<Ending> {
+        match self {
+            Self::Shell(shell) => {
+                // Out of credit with output left, the end waits for the browser.
+                let running = shell.running().filter(|shell| shell.credit.left() > 0)?;
+                let ending = running.ending(now)?;
+                *shell = Shell::Gone;
+                Some(Ending::Shell(ending))
+            }
+            Self::Screen(screen) => screen.ending(now).map(Ending::Screen),
+        }
+    }
+
+    /// Takes a shell's terminal away. A screen's connection goes with the session.
+    pub(crate) fn hang_up(&mut self) {
+        if let Some(shell) = self.shell().and_then(Shell::running) {
+            shell.pty.hang_up();
+        }
+    }
+
+    /// Ends what runs, and kills what is left after the grace.
+    pub(crate) async fn end(&mut self, grace: Duration) {
+        if let Some(shell) = self.shell().and_then(Shell::running) {
+            shell.pty.end(grace).await;
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Screen sessions against a real WebRTC peer and a fake VNC server on a real Unix socket.
+
+use crate::peer::Order;
+use crate::visit::{PATIENCE, Visit, settings};
+use bramble_agent::session::{Input, ScreenSettings, SessionSettings};
+use bramble_wire::signalling::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+const GREETING: &[u8] = b"RFB 003.008\n";
+
+/// A VNC server that does what the test says.
+struct FakeVnc {
+    place: tempfile::TempDir,
+    listener: UnixListener,
+}
+
+impl FakeVnc {
+    fn start() -> Self {
+        let place = tempfile::tempdir().expect("a folder");
+        let listener = UnixListener::bind(place.path().join("vnc.sock")).expect("binds");
+        Self { place, listener }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.place.path().join("vnc.sock")
+    }
+
+    fn settings(&self) -> SessionSettings {
+        SessionSettings { screen: Some(ScreenSettings::at(self.socket())), ..settings() }
+    }
+
+    /// The next connection.
+    async fn accept(&self) -> UnixStream {
+        let accepted = tokio::time::timeout(PATIENCE, self.listener.accept()).await;
+        accepted.expect("in time").expect("a connection").0
+    }
+
+    /// The next connection, after the greeting.
+    async fn greet(&self) -> UnixStream {
+        let mut stream = self.accept().await;
+        stream.write_all(GREETING).await.expect("sends");
+        stream
+    }
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_unchanged() {
+    let server = FakeVnc::start();
+    let mut visit = Visit::to_screen(server.settings()).await;
+    let mut desktop = server.greet().await;
+    visit.until("the greeting", |it| it.bytes == GREETING).await;
+    assert_eq!(visit.connected(), Some(Path::Direct));
+
+    let picture: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[(n % 3) as usize]).collect();
+    let sent = picture.clone();
+    let sending = tokio::spawn(async move {
+        desktop.write_all(&sent).await.expect("sends");
+        desktop
+    });
+    visit.until("the picture", |it| it.bytes.len() == GREETING.len() + picture.len()).await;
+    assert!(visit.bytes[GREETING.len()..] == picture[..], "the picture arrived changed");
+
+    let mut desktop = sending.await.expect("no panic");
+    let typed: Vec<u8> = (0..60_u8).collect();
+    for part in typed.chunks(7) {
+        visit.send_screen(part);
+    }
+    let mut heard = vec![0; typed.len()];
+    let reading = desktop.read_exact(&mut heard);
+    tokio::time::timeout(PATIENCE, reading).await.expect("in time").expect("reads");
+    assert_eq!(heard, typed);
+
+    visit.input.send(Input::End { reason: "Enough.".to_owned() }).await.expect("runs");
+    assert_eq!(visit.until_ended().await, "Enough.");
+    // The VNC server learns of it too.
+    let rest = tokio::time::timeout(PATIENCE, desktop.read(&mut heard)).await.expect("in time");
+    assert_eq!(rest.expect("reads"), 0);
+}
+
+#[tokio::test]
+async fn each_session_has_a_connection_of_its_own() {
+    let server = FakeVnc::start();
+    let mut one = Visit::to_screen(server.settings()).await;
+    let mut first = server.greet().await;
+    one.until("the greeting", |it| it.bytes == GREETING).await;
+    let mut two = Visit::to_screen(server.settings()).await;
+    let mut second = server.greet().await;
+    two.until("the greeting", |it| it.bytes == GREETING).await;
+    first.write_all(b"for one").await.expect("sends");
+    second.write_all(b"for two").await.expect("sends");
+    one.until("its own", |it| it.bytes.ends_with(b"for one")).await;
+    two.until("its own", |it| it.bytes.ends_with(b"for two")).await;
+}
+
+#[tokio::test]
+async fn what_the_server_said_last_arrives_before_the_end() {
+    let server = FakeVnc::start();
+    let mut visit = Visit::to_screen(server.settings()).await;
+    let mut desktop = server.greet().await;
+    visit.until("the greeting", |it| it.bytes == GREETING).await;
+    desktop.write_all(&vec![7; 200_000]).await.expect("sends");
+    drop(desktop);
+    let reason = visit.until_ended().await;
+    assert_eq!(reason, "The desktop's VNC server ended the connection.");
+    visit.until("all of it", |it| it.bytes.len() == GREETING.len() + 200_000).await;
+    assert_eq!(visit.bye(), Some(reason.as_str()));
+}
+
+#[tokio::test]
+async fn without_a_vnc_server_the_session_is_refused_with_the_reason() {
+    let server = FakeVnc::start();
+    let with = server.settings();
+    drop(server.listener);
+    let mut visit = Visit::to_screen(with.clone()).await;
+    visit.until("a refusal", |it| it.refused.is_some()).await;
+    assert_eq!(visit.refused.as_deref(), Some("The VNC server of this device's desktop is not running."));
+    std::fs::remove_file(server.place.path().join("vnc.sock")).expect("removed");
+    let mut visit = Visit::to_screen(with).await;
+    visit.until("a refusal", |it| it.refused.is_some()).await;
+    let mut visit = Visit::to_screen(settings()).await;
+    visit.until("a refusal", |it| it.refused.is_some()).await;
+    assert_eq!(visit.refused.as_deref(), Some("Screen sharing is not available on this device"));
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_vnc_server_is_told_apart() {
+    for garbage in [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b"RFX 003.008\n", &[0; 5000]] {
+        let server = FakeVnc::start();
+        let mut visit = Visit::to_screen(server.settings()).await;
+        server.accept().await.write_all(garbage).await.expect("sends");
+        let reason = visit.until_ended().await;
+        assert!(reason.contains("is not a VNC server"), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_greeting_may_come_in_pieces() {
+    let server = FakeVnc::start();
+    let mut visit = Visit::to_screen(server.settings()).await;
+    let mut desktop = server.accept().await;
+    for (n, byte) in GREETING.iter().enumerate() {
+        desktop.write_all(&[*byte]).await.expect("sends");
+        visit.until("the byte", |it| it.bytes.len() == n + 1).await;
+    }
+    assert!(visit.ended().is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
+    let server = FakeVnc::start();
+    let mut visit = Visit::to_screen(server.settings()).await;
+    let _silent = server.accept().await;
+    assert_eq!(visit.until_ended().await, "The desktop's VNC server does not answer.");
+}
+
+#[tokio::test]
+async fn a_server_that_takes_nothing_costs_a_bounded_amount_of_memory() {
+    let server = FakeVnc::start();
+    let mut visit = Visit::to_screen(server.settings()).await;
+    let _deaf = server.greet().await;
+    visit.until("the greeting", |it| it.bytes == GREETING).await;
+    for _ in 0..200 {
+        visit.send_screen(&[0; 16 * 1024]);
+        if visit.ended().is_some() {
+            break;
+        }
+    }
+    assert_eq!(visit.until_ended().await, "The desktop's VNC server does not take what is sent to it.");
+}
+
+#[tokio::test]
+async fn a_viewer_that_has_vanished_holds_up_neither_memory_nor_the_other_viewers() {
+    let server = FakeVnc::start();
+    let mut with = server.settings();
+    // Longer than the test looks.
+    with.heartbeat_timeout = Duration::from_mins(1);
+    let mut slow = Visit::to_screen(with.clone()).await;
+    let mut for_slow = server.greet().await;
+    slow.until("the greeting", |it| it.bytes == GREETING).await;
+    let mut quick = Visit::to_screen(with).await;
+    let mut for_quick = server.greet().await;
+    quick.until("the greeting", |it| it.bytes == GREETING).await;
+
+    slow.peer.order(Order::Vanish);
+    // It goes on until nobody takes any more: what was taken is what the session holds.
+    let mut taken = 0;
+    let stuck = async {
+        while taken < 64 * 1024 * 1024 {
+            taken += for_slow.write(&[0; 16 * 1024]).await.expect("sends");
+        }
+    };
+    let full = tokio::time::timeout(Duration::from_secs(3), stuck).await.is_err();
+    assert!(full && taken < 4 * 1024 * 1024, "{taken} bytes were taken for a viewer that draws nothing");
+
+    for_quick.write_all(&vec![1; 500_000]).await.expect("sends");
+    quick.until("the picture", |it| it.bytes.len() == GREETING.len() + 500_000).await;
+}
+
+#[tokio::test]
+async fn words_on_the_channel_and_a_watcher_are_refused() {
+    let server = FakeVnc::start();
+    let mut visit = Visit::to_screen(server.settings()).await;
+    let mut desktop = server.greet().await;
+    visit.until("the greeting", |it| it.bytes == GREETING).await;
+    visit.say("vnc", r#"{"type":"start","cols":80,"rows":24}"#);
+    visit.send_screen(b"x");
+    let mut heard = [0; 64];
+    let read = tokio::time::timeout(PATIENCE, desktop.read(&mut heard)).await.expect("in time");
+    assert_eq!(&heard[..read.expect("reads")], b"x");
+
+    let mut watcher = Visit::to_screen_as_watcher(server.settings()).await;
+    watcher.until("a refusal", |it| it.refused.is_some()).await;
+}

@@ -1,0 +1,137 @@
+//! Screen sharing as the daemon allows, counts, reports and ends it.
+
+use super::{
+    device::{Device, Machine},
+    fake_server::FakeServer,
+};
+use bramble_agent::{
+    local_api::{Feature, Reply, Request},
+    session::ScreenSettings,
+};
+use bramble_wire::{
+    SessionId,
+    events::{Command, ServerEvent},
+};
+use http::Method;
+use std::{fs, os::unix::net::UnixListener, path::PathBuf};
+
+const KEY: &str = "rpuak_canary";
+
+/// The socket of a VNC server that nobody talks to in these tests.
+struct FakeVnc {
+    path: PathBuf,
+    listener: Option<UnixListener>,
+}
+
+impl FakeVnc {
+    fn at(machine: &Machine) -> Self {
+        Self { path: machine.state().with_file_name("vnc.sock"), listener: None }
+    }
+
+    fn start(&mut self) {
+        self.listener = Some(UnixListener::bind(&self.path).expect("binds"));
+    }
+
+    /// Ends as one does that is told to.
+    fn stop(&mut self) {
+        self.listener = None;
+        fs::remove_file(&self.path).expect("removed");
+    }
+}
+
+async fn linked() -> (FakeServer, Machine, FakeVnc, Device) {
+    let server = FakeServer::start().await;
+    server.accept_key(KEY);
+    let machine = Machine::with_server(&server.url);
+    machine.drop_key(KEY);
+    let vnc = FakeVnc::at(&machine);
+    let screen = ScreenSettings::at(&vnc.path);
+    let device = machine.start_with(|options| options.screen = Some(screen)).await;
+    device.subscribed().await;
+    (server, machine, vnc, device)
+}
+
+fn session(n: u8) -> SessionId {
+    format!("00000000-0000-4000-8000-0000000000{n:02x}").parse().expect("an id")
+}
+
+#[tokio::test]
+async fn the_server_hears_when_the_vnc_server_comes_and_goes_and_why() {
+    let (server, _machine, mut vnc, device) = linked().await;
+    let is = |state: &'static str| {
+        move |seen: &super::fake_server::Seen| seen.body["capabilities"]["vnc"] == state
+    };
+    let first = server.nth_where(1, "unavailable", is("unavailable")).await;
+    let why = first.body["vnc_reason"].as_str().expect("a reason");
+    assert!(why.contains("WayVNC is not installed"), "{why}");
+
+    vnc.start();
+    let enabled = server.nth_where(1, "enabled", is("enabled")).await;
+    assert_eq!(enabled.body["vnc_reason"], "");
+    assert_eq!(device.status().await.vnc, Feature::Allowed);
+
+    vnc.stop();
+    server.nth_where(2, "unavailable again", is("unavailable")).await;
+    let status = device.status().await;
+    assert_eq!(status.vnc, Feature::Unavailable);
+    assert!(status.vnc_reason.is_some());
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn vnc_off_ends_its_sessions_and_no_others_and_outlives_a_restart() {
+    let (server, machine, mut vnc, mut device) = linked().await;
+    vnc.start();
+    device.until("allowed", |status| status.vnc == Feature::Allowed).await;
+    let (screen, shell) = (session(1), session(2));
+    server.offer(screen, "vnc");
+    server.send(&ServerEvent::Command(Command::Session { id: screen }));
+    let mut of_screen = device.session().await;
+    server.offer(shell, "shell");
+    server.send(&ServerEvent::Command(Command::Session { id: shell }));
+    let of_shell = device.session().await;
+    let status = device.status().await;
+    assert_eq!((status.vnc_sessions, status.shell_sessions), (1, 1));
+
+    assert_eq!(device.ask(Request::Vnc { on: false }).await, Reply::Done { note: None });
+    assert!(of_screen.told_to_end().await.contains("Screen sharing was switched off"));
+    of_screen.ended("off").await;
+    server.nth_where(1, "vnc off", |seen| seen.body["capabilities"]["vnc"] == "available").await;
+    let status = device.until("one left", |status| status.vnc_sessions == 0).await;
+    assert_eq!((status.shell_sessions, status.vnc), (1, Feature::Disallowed));
+
+    let late = session(3);
+    server.offer(late, "vnc");
+    server.send(&ServerEvent::Command(Command::Session { id: late }));
+    let answer = server.nth(1, Method::POST, &format!("/client/sessions/{late}/answer")).await;
+    assert_eq!(answer.body["error"], "Screen sharing is switched off on the device.");
+
+    of_shell.ended("").await;
+    device.stop().await;
+    let screen = ScreenSettings::at(&vnc.path);
+    let device = machine.start_with(|options| options.screen = Some(screen)).await;
+    assert_eq!(device.status().await.vnc, Feature::Disallowed);
+    // The other switch is as it was.
+    assert_eq!(device.status().await.shell, Feature::Allowed);
+    assert_eq!(device.ask(Request::Vnc { on: true }).await, Reply::Done { note: None });
+    assert_eq!(device.status().await.vnc, Feature::Allowed);
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_without_a_vnc_server_is_refused_with_the_reason() {
+    let (server, _machine, mut vnc, device) = linked().await;
+    vnc.start();
+    device.until("allowed", |status| status.vnc == Feature::Allowed).await;
+    // As one ends that is killed: the name stays.
+    vnc.listener = None;
+    let id = session(1);
+    server.offer(id, "vnc");
+    server.send(&ServerEvent::Command(Command::Session { id }));
+    let answer = server.nth(1, Method::POST, &format!("/client/sessions/{id}/answer")).await;
+    let error = answer.body["error"].as_str().expect("a refusal");
+    assert!(error.contains("WayVNC"), "{error}");
+    // And the server learns that there is none.
+    server.nth_where(2, "unavailable", |seen| seen.body["capabilities"]["vnc"] == "unavailable").await;
+    device.stop().await;
+}
