@@ -9,6 +9,7 @@ use crate::{
         sign_in::DeviceIdentity,
         updates,
     },
+    identity::OwnKey,
     local_api::server::LocalSocket,
     platform::{Platform, SerialError},
     session::ScreenSettings,
@@ -241,11 +242,18 @@ pub fn main() -> ExitCode {
 async fn serve(arguments: Arguments) -> Result<(), String> {
     let stop = signals().map_err(|error| error.to_string())?;
     let folder = StateFolder::from_environment().map_err(|error| error.to_string())?;
+    let platform = Platform::from_environment();
+    let identity = OwnKey::of(&platform).unwrap_or_else(|error| {
+        // The same file names the server; whoever signs in hears of it.
+        tracing::warn!(%error, "no device identity is used");
+        None
+    });
     let socket = arguments.socket.unwrap_or_else(|| folder.vnc_socket());
     let screen = cfg!(feature = "screen").then(|| ScreenSettings::at(socket));
     let starter = crate::control::sessions::starter(&folder, screen.clone());
-    let mut options = Options::new(folder, Platform::from_environment(), starter);
+    let mut options = Options::new(folder, platform, starter);
     options.screen = screen;
+    options.identity = identity;
     let background = arguments.background;
     run(options, move || say_ready(background), stop).await.map_err(|error| error.to_string())
 }

@@ -18,6 +18,7 @@ pub mod control;
 pub mod daemon;
 mod descriptor;
 pub mod http;
+pub mod identity;
 mod idle;
 pub mod local_api;
 pub mod platform;

@@ -19,6 +19,12 @@ pub const NAME_TAKEN: &str = "Name has already been taken";
 pub const URI: &str = "Uri is invalid";
 /// Not 64 hexadecimal digits.
 pub const CHECKSUM: &str = "Checksum is invalid";
+/// No PEM of a public key on P-256.
+pub const PUBLIC_KEY: &str = "Public key is invalid";
+/// Somebody has registered this key already.
+pub const PUBLIC_KEY_TAKEN: &str = "Public key has already been taken";
+/// The request is not signed by its key.
+pub const SIGNATURE: &str = "Signature is invalid";
 /// What was deployed once stays, so that every deployment can say what it was.
 pub const DEPLOYED_ARTEFACT: &str = "Cannot delete artefacts that have been deployed";
 /// The trial is over and nobody pays.

@@ -12,6 +12,8 @@ use std::process::ExitCode;
 
 /// Bytes of a password on standard input, its line feed included.
 const MAX_PASSWORD: u64 = 1025;
+/// Bytes of a public key.
+const MAX_KEY: u64 = 4096;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -36,6 +38,7 @@ pub fn main() -> ExitCode {
         ("org", "billing") => operate(&matches, org_billing(&matches)),
         ("auth-key", "create") => operate(&matches, Ok(auth_key_create(&matches))),
         ("token", "create") => operate(&matches, token_create(&matches)),
+        ("identity", "release") => operate(&matches, identity_release(&matches)),
         ("mail", "list") => operate(&matches, Ok(Request::MailList)),
         ("mail", "show") => operate(&matches, mail_show(&matches)),
         _ => ExitCode::from(2),
@@ -80,6 +83,7 @@ pub fn command() -> Command {
         )
         .subcommand(group("auth-key", "Keys that link a device").subcommand(auth_key_create_command()))
         .subcommand(group("token", "Tokens of the management API").subcommand(token_create_command()))
+        .subcommand(group("identity", "Key pairs of devices").subcommand(identity_release_command()))
         .subcommand(
             group("mail", "The outbox, above all where no mail server is configured")
                 .subcommand(operators(Command::new("list").about("List the newest messages")))
@@ -146,6 +150,14 @@ fn token_create_command() -> Command {
     operators(Command::new("create").about("Create a management API access token of an organisation"))
         .arg(required("org", "ID", "The organisation's id, as in the address of its pages"))
         .arg(required("description", "TEXT", "What the token is for"))
+}
+
+fn identity_release_command() -> Command {
+    operators(
+        Command::new("release")
+            .about("Free the key of a board that changed hands; the entry that it linked is signed out"),
+    )
+    .arg(required("public-key", "FILE", "The board's public key (PEM); - reads standard input"))
 }
 
 fn required(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {
@@ -306,6 +318,20 @@ fn token_create(matches: &ArgMatches) -> Result<Request, String> {
         organisation: organisation(matches)?,
         description: text(matches, "description"),
     })
+}
+
+fn identity_release(matches: &ArgMatches) -> Result<Request, String> {
+    let path = text(matches, "public-key");
+    let read = |mut from: Box<dyn Read>| {
+        let mut text = String::new();
+        from.by_ref().take(MAX_KEY).read_to_string(&mut text).map(|_| text)
+    };
+    let key = match path.as_str() {
+        "-" => read(Box::new(std::io::stdin())),
+        _ => std::fs::File::open(&path).and_then(|file| read(Box::new(file))),
+    };
+    let public_key = key.map_err(|error| format!("{path} cannot be read: {error}"))?;
+    Ok(Request::IdentityRelease { public_key })
 }
 
 fn organisation(matches: &ArgMatches) -> Result<AccountId, String> {

@@ -25,6 +25,13 @@ impl ApiFailure {
         Self { status, body, retry_after: None }
     }
 
+    /// `{error, message}`: the shape of part A's exchange of an identity.
+    pub fn described(status: StatusCode, error: &str, message: impl Into<String>) -> Self {
+        let body =
+            ApiError { error: error.to_owned(), error_description: None, message: Some(message.into()) };
+        Self { status, body, retry_after: None }
+    }
+
     /// `{message}`: the shape of part A's deployment endpoints.
     pub fn message(status: StatusCode, message: impl Into<String>) -> Self {
         let body = ApiError { error: String::new(), error_description: None, message: Some(message.into()) };

@@ -249,6 +249,18 @@ impl Tx {
         self.update_device(Entity::update_many().set(row).filter(Column::Id.eq(id.0))).await
     }
 
+    /// Notes whether an identity keeps this entry for itself, and the serial number of the board that
+    /// it is on now.
+    pub async fn bind_device(&self, id: DeviceId, by_identity: bool, serial: &str) -> Result<bool> {
+        let row = ActiveModel {
+            linked_by_identity: Set(by_identity),
+            serial_folded: Set(fold(serial)),
+            serial_number: Set(serial.to_owned()),
+            ..ActiveModel::default()
+        };
+        self.update_device(Entity::update_many().set(row).filter(Column::Id.eq(id.0))).await
+    }
+
     /// Gives an approved entry its first token. `false` if it got one already.
     pub async fn issue_device_token(&self, id: DeviceId, token: SecretHash, at: Timestamp) -> Result<bool> {
         self.update_device(

@@ -17,6 +17,7 @@ pub mod auth_keys;
 mod connect;
 pub mod deployment_keys;
 pub mod deployments;
+pub mod device_identities;
 pub mod device_search;
 mod device_tags;
 pub mod devices;

@@ -79,6 +79,30 @@ pub struct AuthKeyExchange {
     pub client_id: String,
 }
 
+/// `POST /client/device-identity-exchange`: link with a key pair. The header
+/// [`crate::signature::IDENTITY_HEADER`] proves it.
+///
+/// ```
+/// # use bramble_wire::device_api::IdentityExchange;
+/// let it: IdentityExchange = serde_json::from_str(
+///     r#"{"client_id":"rpi-connect","public_key":"-----BEGIN PUBLIC KEY-----…","hostname":"pi5","serial_number":"ea636879c4d47a37"}"#)?;
+/// assert_eq!(it.hostname, "pi5");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IdentityExchange {
+    /// The program's name.
+    #[serde(default)]
+    pub client_id: String,
+    /// PEM.
+    pub public_key: String,
+    /// The host name; becomes the device's name unless the identity carries one.
+    #[serde(default)]
+    pub hostname: String,
+    /// The serial number.
+    pub serial_number: String,
+}
+
 /// The answer to every successful linking.
 ///
 /// ```
@@ -125,6 +149,10 @@ pub mod error {
     pub const INVALID_REQUEST: &str = "invalid_request";
     /// The key is unknown, expired or used; the answer does not say which.
     pub const INVALID_AUTH_KEY: &str = "invalid_auth_key";
+    /// No such device identity, or it is not proved; the answer does not say which.
+    pub const INVALID_DEVICE_IDENTITY: &str = "invalid_device_identity";
+    /// The time of a signed request is not now.
+    pub const INVALID_TIMESTAMP: &str = "invalid_timestamp";
     /// The token is unknown or revoked. Only this makes a client forget its token.
     pub const INVALID_TOKEN: &str = "invalid_token";
     /// The request signature is missing where required, or wrong.

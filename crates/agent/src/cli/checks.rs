@@ -138,6 +138,7 @@ fn cure(error: &CallError) -> String {
         CallError::Http(inner) => {
             format!("{inner}; check the network, the server's address and a firewall in between")
         }
+        CallError::Identity(_) | CallError::NoIdentity(_) => error.to_string(),
         CallError::Unavailable { .. } => format!("{error}; try again in a few minutes"),
         CallError::Refused { .. } | CallError::Nonsense(_) => {
             format!("{error}; is this the address of a Bramble server?")

@@ -50,6 +50,12 @@ pub enum CallError {
     /// No answer.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The machine's own key pair cannot be used.
+    #[error("{0}")]
+    Identity(String),
+    /// The machine has no key pair of its own, or none that the server knows.
+    #[error("no device identity: {0}")]
+    NoIdentity(String),
     /// An answer that makes no sense.
     #[error("the server's answer cannot be read: {0}")]
     Nonsense(String),
@@ -73,6 +79,12 @@ impl CallError {
     /// Whether trying again later can help.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Http(_))
+            || self.code() == Some(error::INVALID_TIMESTAMP)
+    }
+
+    /// Whether the server does not know the machine's key pair.
+    pub fn is_unknown_identity(&self) -> bool {
+        self.code() == Some(error::INVALID_DEVICE_IDENTITY)
     }
 
     /// What the server asked to wait.
@@ -165,6 +177,24 @@ impl OpenApi {
         let body =
             TokenRequest { client_id: CLIENT_ID.to_owned(), device_code: device_code.expose().to_owned() };
         call(&self.client, None, Method::POST, "/client/token", Some(&body)).await
+    }
+
+    /// Links with a JSON body that these headers prove.
+    pub async fn prove(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        proof: &[(&str, &str)],
+    ) -> Result<Linked, CallError> {
+        let request = Request { method: Method::POST, path, token: None, body: Some(body) };
+        let response = self.client.send_with(request, proof).await?;
+        if response.status.is_success() { read(response) } else { Err(failure(&response)) }
+    }
+
+    /// The server's time in Unix seconds, if it tells.
+    pub async fn time(&self) -> Option<i64> {
+        let answer = send(&self.client, None, Method::GET, "/up", None::<&()>).await.ok()?;
+        answer.headers.get("x-timestamp")?.to_str().ok()?.parse().ok()
     }
 
     /// Whether the server is there.

@@ -1,8 +1,9 @@
 //! `auth.key`: a key that an installer, an image or a person puts into the state folder, at any time.
 
 use super::{
+    api::CallError,
     shared::Shared,
-    sign_in::{self, DeviceIdentity, Target},
+    sign_in::{self, DeviceIdentity, SignInError, Target},
     watch::FolderWatch,
 };
 use crate::{
@@ -81,6 +82,10 @@ async fn identify(shared: &Shared, identity: &dyn DeviceIdentity) -> Outcome {
     match sign_in::with_identity(shared, &target, identity).await {
         Ok(()) => Outcome::SignedIn,
         Err(error) if error.is_temporary() => Outcome::Later(error.to_string()),
+        Err(SignInError::Call(CallError::NoIdentity(why))) => {
+            tracing::info!("{why}");
+            Outcome::Nothing
+        }
         Err(error) => {
             let why = error.to_string();
             shared.set_problem(Some(format!("the device identity cannot be used: {why}")));

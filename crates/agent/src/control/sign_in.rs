@@ -71,8 +71,8 @@ impl SignInError {
     }
 }
 
-/// Something in the machine that can link it without a person, such as a key in a secure element. None
-/// is part of this build; the daemon takes one as an option.
+/// Something in the machine that can link it without a person. [`crate::identity`] has the keys of files
+/// and of the firmware; the daemon takes one as an option.
 pub trait DeviceIdentity: Send + Sync + std::fmt::Debug {
     /// Asks the server for a sign-in in the name of the identity.
     fn link<'a>(

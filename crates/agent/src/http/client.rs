@@ -188,7 +188,22 @@ impl Client {
 
     /// Sends one request and reads the whole answer.
     pub async fn send(&self, request: Request<'_>) -> Result<Response, HttpError> {
-        let message = self.message(&request, "application/json");
+        self.send_with(request, &[]).await
+    }
+
+    /// The same with more headers, which the request signature does not cover.
+    pub async fn send_with(
+        &self,
+        request: Request<'_>,
+        more: &[(&str, &str)],
+    ) -> Result<Response, HttpError> {
+        let mut message = self.message(&request, "application/json");
+        for (name, value) in more {
+            let name = http::HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+                message.headers_mut().insert(name, value);
+            }
+        }
         timeout(REQUEST_TIMEOUT, self.exchange(message)).await.unwrap_or_else(|_| Err(self.timed_out()))
     }
 

@@ -16,6 +16,9 @@ pub use deployments::Deployments;
 pub(crate) use folder::NO_LINK;
 pub use folder::{FolderError, FolderLock, StateFolder, VARIABLE as FOLDER_VARIABLE};
 pub use secret_text::SecretText;
-pub use server_url::{Configured, ServerUrl, ServerUrlError, VARIABLE as SERVER_VARIABLE, configured_server};
+pub use server_url::{
+    Configured, ServerUrl, ServerUrlError, VARIABLE as SERVER_VARIABLE, configured_identity,
+    configured_server,
+};
 pub use settings::Settings;
 pub use token::StoredToken;

@@ -139,6 +139,29 @@ struct Configuration {
     server: Option<String>,
     /// A file with the only authority to trust for it.
     ca: Option<std::path::PathBuf>,
+    /// A file with the private key of the machine's identity.
+    identity: Option<std::path::PathBuf>,
+}
+
+impl Configuration {
+    fn read(root: &Path) -> Result<(Self, std::path::PathBuf), ServerUrlError> {
+        let path = root.join("etc/rpi-connect/config.toml");
+        let read = match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|e| unusable(&path, e.message().to_owned()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::default(),
+            Err(error) => return Err(unusable(&path, error.to_string())),
+        };
+        Ok((read, path))
+    }
+}
+
+fn unusable(path: &Path, why: String) -> ServerUrlError {
+    ServerUrlError::Configuration { path: path.display().to_string(), why }
+}
+
+/// The file with the machine's private key, if the administrator of the machine named one.
+pub fn configured_identity(root: &Path) -> Result<Option<std::path::PathBuf>, ServerUrlError> {
+    Ok(Configuration::read(root)?.0.identity)
 }
 
 /// What the administrator of the machine chose.
@@ -153,16 +176,11 @@ pub struct Configured {
 /// The server to sign in to when nobody named one: environment, then `/etc/rpi-connect/config.toml`
 /// below `root`, then the compiled-in default.
 pub fn configured_server(environment: Option<&str>, root: &Path) -> Result<Configured, ServerUrlError> {
-    let path = root.join("etc/rpi-connect/config.toml");
-    let unusable = |why: String| ServerUrlError::Configuration { path: path.display().to_string(), why };
-    let file: Configuration = match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).map_err(|e| unusable(e.message().to_owned()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Configuration::default(),
-        Err(error) => return Err(unusable(error.to_string())),
-    };
+    let (file, path) = Configuration::read(root)?;
     let ca = match file.ca {
         Some(ca) => Some(
-            std::fs::read_to_string(&ca).map_err(|error| unusable(format!("{}: {error}", ca.display())))?,
+            std::fs::read_to_string(&ca)
+                .map_err(|error| unusable(&path, format!("{}: {error}", ca.display())))?,
         ),
         None => None,
     };

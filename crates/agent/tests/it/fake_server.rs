@@ -196,6 +196,7 @@ impl FakeServer {
             ("POST", "/client/auth-key-exchange") if state.keys.contains(&text("auth_key")) => {
                 answer(StatusCode::OK, state.issue())
             }
+            ("POST", "/client/device-identity-exchange") => answer(StatusCode::OK, state.issue()),
             ("POST", "/client/auth-key-exchange") => answer(
                 StatusCode::UNAUTHORIZED,
                 json!({ "error": "invalid_auth_key", "error_description": "The auth key is invalid." }),

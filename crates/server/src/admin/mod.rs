@@ -87,6 +87,11 @@ pub enum Request {
         /// What the token is for.
         description: String,
     },
+    /// `bramble identity release`.
+    IdentityRelease {
+        /// PEM.
+        public_key: String,
+    },
     /// `bramble mail list`.
     MailList,
     /// `bramble mail show`.
@@ -110,6 +115,7 @@ impl std::fmt::Debug for Request {
             Self::OrgBilling { .. } => "OrgBilling",
             Self::AuthKeyCreate { .. } => "AuthKeyCreate",
             Self::TokenCreate { .. } => "TokenCreate",
+            Self::IdentityRelease { .. } => "IdentityRelease",
             Self::MailList => "MailList",
             Self::MailShow { .. } => "MailShow",
         })
@@ -168,6 +174,7 @@ pub async fn handle(app: &App, request: Request) -> Response {
         Request::TokenCreate { organisation, description } => {
             keys_and_tokens::token_create(app, organisation, &description).await
         }
+        Request::IdentityRelease { public_key } => keys_and_tokens::identity_release(app, &public_key).await,
         Request::MailList => mail::list(app).await.map_or_else(failed, |mails| mail_list(&mails)),
         Request::MailShow { id } => {
             mail::show(app, id).await.map_or_else(failed, |mail| mail_show(mail.as_ref()))

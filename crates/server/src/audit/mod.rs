@@ -15,7 +15,9 @@ use bramble_model::audit::{Action, Source};
 use bramble_store::audit::{NewEvent, Party};
 use bramble_store::devices::Device;
 use bramble_store::{StoreError, Tx};
-use bramble_wire::{AccountId, ApiTokenId, ArtefactId, AuthKeyId, DeviceId, InvitationId, UserId};
+use bramble_wire::{
+    AccountId, ApiTokenId, ArtefactId, AuthKeyId, DeviceId, DeviceIdentityId, InvitationId, UserId,
+};
 use uuid::Uuid;
 
 /// Who does something, and from where.
@@ -46,6 +48,11 @@ impl Actor {
     /// A device that brought this key.
     pub fn auth_key(id: AuthKeyId, description: &str) -> Self {
         Self { source: Source::Device, party: auth_key(id, description) }
+    }
+
+    /// A device that proved this identity.
+    pub fn device_identity(id: DeviceIdentityId, description: &str) -> Self {
+        Self { source: Source::Device, party: device_identity(id, description) }
     }
 
     /// A program with a token of the management API.
@@ -109,6 +116,11 @@ pub fn organisation(id: AccountId, name: &str) -> Party {
 /// An auth key as the subject of a line.
 pub fn auth_key(id: AuthKeyId, description: &str) -> Party {
     Party { kind: "auth_key", id: Some(id.0), name: description.to_owned() }
+}
+
+/// A device identity as the subject of a line.
+pub fn device_identity(id: DeviceIdentityId, description: &str) -> Party {
+    Party { kind: "device_identity", id: Some(id.0), name: description.to_owned() }
 }
 
 /// An artefact as the subject of a line.

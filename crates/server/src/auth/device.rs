@@ -46,6 +46,17 @@ pub struct DeviceBody<T>(pub Device, pub T);
 #[derive(Debug)]
 pub struct OpenBody<T, const MOST: usize = MAX_OPEN_BODY>(pub T);
 
+/// What a caller without a token sent, with all that a signature over it covers.
+#[derive(Debug)]
+pub struct OpenRequest<T> {
+    /// Everything but the body.
+    pub parts: Parts,
+    /// The body as it came.
+    pub body: Bytes,
+    /// The body as it was read.
+    pub read: T,
+}
+
 /// Proves a device from a request's head and its whole body (`None` if it has none).
 ///
 /// 401 only after the store was asked; if the store fails the answer is 503 and the device keeps its
@@ -162,7 +173,7 @@ fn is_signed(
 
 /// The URLs that the client may have used: ours, then by its `Host` header, because a proxy or another
 /// name of this server may stand between.
-fn urls(public_url: &url::Url, parts: &Parts) -> Vec<String> {
+pub(crate) fn urls(public_url: &url::Url, parts: &Parts) -> Vec<String> {
     let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
     let path = uri.path_and_query().map_or("/", |p| p.as_str());
     let mut all = vec![format!("{}{path}", public_url.as_str().trim_end_matches('/'))];
@@ -213,6 +224,17 @@ impl<T: DeserializeOwned, const MOST: usize> FromRequest<Ctx> for OpenBody<T, MO
         let (parts, body) = request.into_parts();
         let body = whole(body, MOST).await?;
         Ok(Self(read(&parts.headers, &body)?))
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Ctx> for OpenRequest<T> {
+    type Rejection = ApiFailure;
+
+    async fn from_request(request: Request, _: &Ctx) -> Result<Self, ApiFailure> {
+        let (parts, body) = request.into_parts();
+        let body = whole(body, MAX_OPEN_BODY).await?;
+        let read = read(&parts.headers, &body)?;
+        Ok(Self { parts, body, read })
     }
 }
 

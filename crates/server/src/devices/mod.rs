@@ -25,10 +25,11 @@ use bramble_model::audit::Action;
 use bramble_model::query::Query;
 use bramble_model::tags::Tags;
 use bramble_model::{phrases, text};
-use bramble_store::StoreError;
+use bramble_store::deployments::Deployment;
 use bramble_store::device_search::Slice;
 use bramble_store::devices::Device;
-use bramble_store::sessions::Which;
+use bramble_store::sessions::{Session, Which};
+use bramble_store::{StoreError, Tx};
 use bramble_wire::device_api::error::INVALID_REQUEST;
 use bramble_wire::device_api::{
     AccountKind, Board, Capabilities, Capability, MAX_HOSTNAME, MAX_STRING, Me, Os, Pico,
@@ -268,28 +269,55 @@ pub async fn delete(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), Device
 
 /// Removes a device for somebody whose right to it was looked up.
 pub(crate) async fn delete_for(app: &App, actor: &Actor, device: &Device) -> Result<(), DeviceError> {
-    const WHY: &str = "The device was deleted.";
-    let id = device.id;
     let tx = app.store.begin().await?;
     if !tx.lock_account(device.account).await? {
         return Err(DeviceError::NotFound);
     }
-    let ended = sessions::end_in(&tx, id, WHY, app.clock.now()).await?;
-    let undone = deployments::leave_in(app, &tx, id, Leaving::Deleted, actor).await?;
-    if !tx.delete_device(device.account, id).await? {
+    let gone = delete_in(app, &tx, actor, device).await?;
+    tx.commit().await?;
+    tell_gone(app, &gone);
+    Ok(())
+}
+
+/// What somebody reads whose session ends with a device.
+const DELETED: &str = "The device was deleted.";
+
+/// A device that was deleted, for those who are told after the commit.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    id: DeviceId,
+    account: AccountId,
+    sessions: Vec<Session>,
+    deployments: Vec<Deployment>,
+}
+
+/// Removes a device in a transaction that holds its account's lock. [`tell_gone`] after the commit.
+pub(crate) async fn delete_in(
+    app: &App,
+    tx: &Tx,
+    actor: &Actor,
+    device: &Device,
+) -> Result<Gone, DeviceError> {
+    let (id, account) = (device.id, device.account);
+    let sessions = sessions::end_in(tx, id, DELETED, app.clock.now()).await?;
+    let deployments = deployments::leave_in(app, tx, id, Leaving::Deleted, actor).await?;
+    if !tx.delete_device(account, id).await? {
         return Err(DeviceError::NotFound);
     }
     let subject = audit::device(device);
     let details = format!("Serial number {}", device.serial_number);
-    audit::record(app, &tx, device.account, actor, Action::DeviceDeleted, subject, details).await?;
-    tx.commit().await?;
-    sessions::tell_ended(app, &ended, WHY);
-    deployments::tell_ended(app, &undone);
-    sessions::end_trials(app, id);
-    app.link.disconnect(id, Some(Command::SignOut {}));
-    app.live.tell(Change { account: device.account, device: None });
-    tracing::info!(device.id = %id, "device deleted");
-    Ok(())
+    audit::record(app, tx, account, actor, Action::DeviceDeleted, subject, details).await?;
+    Ok(Gone { id, account, sessions, deployments })
+}
+
+/// Tells everybody, after the commit.
+pub(crate) fn tell_gone(app: &App, gone: &Gone) {
+    sessions::tell_ended(app, &gone.sessions, DELETED);
+    deployments::tell_ended(app, &gone.deployments);
+    sessions::end_trials(app, gone.id);
+    app.link.disconnect(gone.id, Some(Command::SignOut {}));
+    app.live.tell(Change { account: gone.account, device: None });
+    tracing::info!(device.id = %gone.id, "device deleted");
 }
 
 /// Signs a device out from the dashboard: its entry stays, offline, until it is linked again.
@@ -303,7 +331,7 @@ pub async fn sign_out_itself(app: &App, caller: &Caller) -> Result<(), DeviceErr
     end_token(app, &caller.record, &Actor::device(caller.id, &caller.name)).await
 }
 
-async fn end_token(app: &App, device: &Device, actor: &Actor) -> Result<(), DeviceError> {
+pub(crate) async fn end_token(app: &App, device: &Device, actor: &Actor) -> Result<(), DeviceError> {
     const WHY: &str = "The device was signed out.";
     let tx = app.store.begin().await?;
     // An approval that was not answered yet must not sign it in again.

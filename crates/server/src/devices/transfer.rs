@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::SignedIn;
 use crate::deployments::{self, Leaving};
+use crate::linking::identities;
 use crate::live::Change;
 use crate::sessions;
 use bramble_model::account::Deed;
@@ -94,6 +95,8 @@ async fn move_one(
     if !tx.transfer_device(device.account, to, device.id, keeps_tags).await? {
         return Err(DeviceError::NotFound);
     }
+    let organisation = (new.kind == AccountKind::Organisation).then_some(to);
+    identities::transfer_in(app, tx, device, organisation, &Actor::person(by)).await?;
     // A code or key that linked it belongs to the account that it leaves.
     tx.forget_link_requests_of(device.id).await?;
     let sessions = sessions::end_in(tx, device.id, WHY, app.clock.now()).await?;

@@ -1,7 +1,7 @@
 //! What a device without a token calls.
 
 use super::code::{self, PollError};
-use super::exchange;
+use super::{exchange, identities};
 use crate::app::Ctx;
 use crate::auth::device::OpenBody;
 use crate::error::ApiFailure;
@@ -20,6 +20,7 @@ pub(super) fn routes() -> Router<Ctx> {
         .route("/client/device", post(request_code))
         .route("/client/token", post(token))
         .route("/client/auth-key-exchange", post(exchange_auth_key))
+        .route("/client/device-identity-exchange", post(identities::device_api::exchange))
 }
 
 async fn request_code(

@@ -116,7 +116,7 @@ async fn replaced(
 }
 
 async fn refuse(app: &App, tx: Tx, key: &AuthKey, claim: &Claim, why: &str) -> Result<(), StoreError> {
-    if app.linking.audit_refusal(key.id, app.clock.now()) {
+    if app.linking.audit_refusal(key.id.0, app.clock.now()) {
         let actor = Actor::unknown_device(&claim.serial_number);
         let subject = audit::auth_key(key.id, &key.description);
         audit::record(app, &tx, key.account, &actor, Action::AuthKeyRefused, subject, why).await?;

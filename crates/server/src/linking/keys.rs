@@ -197,7 +197,11 @@ pub async fn delete_auth_key(
     Ok(())
 }
 
-async fn may_manage(app: &App, by: &SignedIn, account: AccountId) -> Result<Standing, LinkingError> {
+pub(super) async fn may_manage(
+    app: &App,
+    by: &SignedIn,
+    account: AccountId,
+) -> Result<Standing, LinkingError> {
     let standing = accounts::standing(app, by.user, account).await?;
     standing.filter(|s| s.may(Deed::ManageKeys)).ok_or(LinkingError::NotFound)
 }

@@ -2,10 +2,11 @@
 //! Bounded, and not missed after a restart.
 
 use bramble_model::Timestamp;
-use bramble_wire::{AuthKeyId, LinkRequestId};
+use bramble_wire::LinkRequestId;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use time::Duration;
+use uuid::Uuid;
 
 /// Entries of each map.
 const MAX_ENTRIES: usize = 20_000;
@@ -20,7 +21,7 @@ pub struct Linking(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     polled: HashMap<LinkRequestId, Timestamp>,
-    refused: HashMap<AuthKeyId, Timestamp>,
+    refused: HashMap<Uuid, Timestamp>,
 }
 
 impl Linking {
@@ -46,8 +47,8 @@ impl Linking {
         self.state().polled.remove(&id);
     }
 
-    /// Whether this refusal of a key should be written down.
-    pub(super) fn audit_refusal(&self, key: AuthKeyId, now: Timestamp) -> bool {
+    /// Whether this refusal of a key or an identity should be written down.
+    pub(super) fn audit_refusal(&self, key: Uuid, now: Timestamp) -> bool {
         let mut state = self.state();
         if state.refused.get(&key).is_some_and(|last| now < *last + REFUSAL_EVERY)
             || state.refused.len() >= MAX_ENTRIES

@@ -1,5 +1,5 @@
-//! Linking: how a device gets its entry and its token, by an auth key ([`exchange`]) or by a code
-//! that a person approves ([`code`]).
+//! Linking: how a device gets its entry and its token, by an auth key ([`exchange`]), by a key pair of
+//! its own ([`identities`]) or by a code that a person approves ([`code`]).
 //!
 //! Serial numbers are identifiers, never credentials: they are compared within one account only, and
 //! linking neither reads nor changes another account's devices.
@@ -8,6 +8,7 @@ mod api;
 pub mod code;
 pub mod device_api;
 pub mod exchange;
+pub mod identities;
 pub mod key_pages;
 pub mod keys;
 mod memory;
@@ -19,6 +20,7 @@ pub use memory::Linking;
 use crate::app::{App, Ctx};
 use crate::audit::{self, Actor};
 use crate::deployments;
+use crate::devices;
 use crate::error::ApiFailure;
 use crate::live::Change;
 use crate::mail;
@@ -31,7 +33,7 @@ use bramble_store::deployments::Deployment;
 use bramble_store::devices::{Device, NewDevice};
 use bramble_store::sessions::Session;
 use bramble_store::{StoreError, Tx};
-use bramble_wire::device_api::error::{INVALID_AUTH_KEY, INVALID_REQUEST};
+use bramble_wire::device_api::error::{INVALID_AUTH_KEY, INVALID_DEVICE_IDENTITY, INVALID_REQUEST};
 use bramble_wire::device_api::{MAX_HOSTNAME, MAX_STRING};
 use bramble_wire::{AccountId, DeviceId};
 use std::net::IpAddr;
@@ -51,6 +53,10 @@ pub enum LinkingError {
     /// Unknown, expired, used or malformed: the caller does not learn which.
     #[error("the auth key cannot be used")]
     UnusableKey,
+    /// No such identity, or it is not proved, or the request is an old one: the caller does not learn
+    /// which.
+    #[error("the device identity cannot be used")]
+    UnusableIdentity,
     /// A field has no possible value.
     #[error("{0}")]
     Invalid(String),
@@ -80,6 +86,11 @@ impl From<LinkingError> for ApiFailure {
                 INVALID_AUTH_KEY,
                 "This auth key cannot be used. Make a new one in the dashboard.",
             ),
+            LinkingError::UnusableIdentity => Self::described(
+                StatusCode::UNAUTHORIZED,
+                INVALID_DEVICE_IDENTITY,
+                "This device identity is unknown here, or the request does not prove it.",
+            ),
             LinkingError::Invalid(what) => Self::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, what),
             LinkingError::TooManyOpen => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
@@ -95,9 +106,23 @@ impl From<LinkingError> for ApiFailure {
     }
 }
 
+impl From<devices::DeviceError> for LinkingError {
+    fn from(error: devices::DeviceError) -> Self {
+        match error {
+            devices::DeviceError::Store(error) => Self::Store(error),
+            devices::DeviceError::NotFound => Self::NotFound,
+            devices::DeviceError::Invalid(what) => Self::Invalid(what),
+        }
+    }
+}
+
 /// Every URL of this slice.
 pub fn routes() -> Router<Ctx> {
-    api::routes().merge(device_api::routes()).merge(verify_pages::routes()).merge(key_pages::routes())
+    api::routes()
+        .merge(identities::api::routes())
+        .merge(device_api::routes())
+        .merge(verify_pages::routes())
+        .merge(key_pages::routes())
 }
 
 /// Erases what has outlived its purpose. Called every few minutes.

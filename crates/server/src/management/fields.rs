@@ -3,7 +3,9 @@
 
 use super::{Failure, reading};
 use crate::app::Ctx;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
+use axum::http::request::Parts;
 use bramble_model::auth_key::TtlDays;
 use bramble_model::tags::Tags;
 use bramble_model::{phrases, text};
@@ -14,6 +16,17 @@ use serde_json::{Map, Value};
 pub struct Fields {
     fields: Map<String, Value>,
     problems: Vec<String>,
+}
+
+/// A body that was read, with all that a signature over the request covers.
+#[derive(Debug)]
+pub struct Read {
+    /// Everything but the body.
+    pub parts: Parts,
+    /// The body as it came.
+    pub body: Bytes,
+    /// The body as it was read.
+    pub fields: Fields,
 }
 
 /// What was sent for a field that may be left out.
@@ -40,10 +53,19 @@ impl<T> Sent<T> {
 impl FromRequest<Ctx> for Fields {
     type Rejection = Failure;
 
+    async fn from_request(request: Request, app: &Ctx) -> Result<Self, Failure> {
+        Ok(Read::from_request(request, app).await?.fields)
+    }
+}
+
+impl FromRequest<Ctx> for Read {
+    type Rejection = Failure;
+
     async fn from_request(request: Request, _: &Ctx) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         let body = reading::whole(body).await?;
-        Self::read(&parts.headers, &body)
+        let fields = Fields::read(&parts.headers, &body)?;
+        Ok(Self { parts, body, fields })
     }
 }
 

@@ -17,7 +17,7 @@ mod reading;
 pub mod tokens;
 
 pub use answer::{Failure, created, deleted, wants_representation};
-pub use fields::{Fields, Sent};
+pub use fields::{Fields, Read, Sent};
 pub use limit::{Allowance, RateLimit};
 pub use paging::{Id, Page, parameter};
 

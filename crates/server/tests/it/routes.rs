@@ -2,6 +2,7 @@
 
 use crate::desk::{Desk, Device, Person, request};
 use crate::management::Program;
+use crate::management::identities::Board;
 use axum::body::Body;
 use bramble_model::account::{Role, TWO_FACTOR_GRACE};
 use bramble_model::{OsRandom, Random, Secret, SecretKind};
@@ -70,6 +71,7 @@ struct World {
     its_key: String,
     its_artefact: String,
     its_deployment: String,
+    its_identity: String,
 }
 
 /// What programs call: who, of what, and a body.
@@ -77,7 +79,8 @@ fn of_program<'w>(method: &str, pattern: &str, it: &'w World) -> Option<(Who, &'
     use Who::{OwnProgram, Program};
     let below = pattern.strip_prefix("/organisation/")?;
     let (who, id) = match below {
-        "auth-keys" | "devices" | "artefacts" => (Program, ""),
+        "auth-keys" | "device-identities" | "devices" | "artefacts" => (Program, ""),
+        "device-identities/{id}" => (OwnProgram, it.its_identity.as_str()),
         "auth-keys/{id}" => (OwnProgram, it.its_key.as_str()),
         "devices/{id}" | "devices/{id}/deployments" => (OwnProgram, it.its_device.as_str()),
         "artefacts/{id}" => (OwnProgram, it.its_artefact.as_str()),
@@ -165,9 +168,13 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         | ("GET", "/sign-up/check-your-mail" | "/forgotten-password/check-your-mail" | "/account-deleted")
         | ("GET" | "POST", "/sign-in/second-step")
         | ("GET" | "POST", "/verify-email/{token}" | "/reset-password/{token}" | "/setup/{token}")
-        | ("POST", "/client/device" | "/client/token" | "/client/auth-key-exchange") => {
-            (Everybody, "none", String::new())
-        }
+        | (
+            "POST",
+            "/client/device"
+            | "/client/token"
+            | "/client/auth-key-exchange"
+            | "/client/device-identity-exchange",
+        ) => (Everybody, "none", String::new()),
         ("GET", "/verify-email")
         | ("POST", "/verify-email/resend" | "/sign-out" | "/sign-out-everywhere") => {
             (Account, "", String::new())
@@ -304,8 +311,9 @@ async fn organisation(desk: &Desk, ann: &Person, member: &Person) -> (String, St
     (shed.to_string(), waiting[0].id.to_string(), link, keys[0].id.to_string())
 }
 
-/// What a program of the organisation has: its token, a device, a key, an artefact, a deployment.
-async fn of_organisation_programs(desk: &Desk, ann: &Person, organisation: &str) -> [String; 5] {
+/// What a program of the organisation has: its token, a device, a key, an artefact, a deployment, an
+/// identity.
+async fn of_organisation_programs(desk: &Desk, ann: &Person, organisation: &str) -> [String; 6] {
     let organisation = organisation.parse().expect("an id");
     let made = tokens::create_as_operator(&desk.app, organisation, "ci").await.expect("a token");
     let token = made.secret.expose().to_owned();
@@ -318,12 +326,13 @@ async fn of_organisation_programs(desk: &Desk, ann: &Person, organisation: &str)
     let artefact = program.json("POST", "/organisation/artefacts", wanted).await.text("id");
     let path = format!("/organisation/devices/{}/deployments", device.id);
     let deployment = program.json("POST", &path, json!({ "artefact_id": artefact })).await.text("id");
-    [token, device.id.to_string(), key.text("id"), artefact, deployment]
+    let identity = Board::new().register(&program, json!({ "description": "i" })).await.text("id");
+    [token, device.id.to_string(), key.text("id"), artefact, deployment, identity]
 }
 
 async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
     let (organisation, invitation, link, shared_key) = organisation(desk, ann, member).await;
-    let [api_token, its_device, its_key, its_artefact, its_deployment] =
+    let [api_token, its_device, its_key, its_artefact, its_deployment, its_identity] =
         of_organisation_programs(desk, ann, &organisation).await;
     let device = desk.device(ann, "s1").await.online().await;
     ann.post(&format!("/devices/{}/settings", device.id), &[("name", "s1")]).await;
@@ -351,6 +360,7 @@ async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
         its_key,
         its_artefact,
         its_deployment,
+        its_identity,
     };
     (world, device)
 }
@@ -380,7 +390,12 @@ fn turn(method: &str, pattern: &str) -> u8 {
         ("POST", "/organisations/{organisation}/invitations/{invitation}/revoke") | ("DELETE", "/me") => 7,
         ("POST", "/devices/{id}/sign-out") => 8,
         ("POST", "/devices/{id}/delete")
-        | ("DELETE", "/organisation/auth-keys/{id}" | "/organisation/devices/{id}") => 9,
+        | (
+            "DELETE",
+            "/organisation/auth-keys/{id}"
+            | "/organisation/device-identities/{id}"
+            | "/organisation/devices/{id}",
+        ) => 9,
         _ => 1,
     }
 }

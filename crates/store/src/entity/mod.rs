@@ -10,6 +10,7 @@ pub(crate) mod deployment;
 pub(crate) mod deployment_key;
 pub(crate) mod deployment_output;
 pub(crate) mod device;
+pub(crate) mod device_identity;
 pub(crate) mod device_tag;
 pub(crate) mod invitation;
 pub(crate) mod known_browser;

@@ -3,6 +3,7 @@
 mod auth_keys;
 mod common;
 mod devices;
+pub mod identities;
 mod updates;
 
 use crate::desk::{Answer, Desk, request};
