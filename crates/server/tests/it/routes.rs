@@ -155,6 +155,43 @@ fn of_updates<'a>(method: &str, pattern: &str, it: &'a World) -> Option<(Who, &'
     })
 }
 
+/// What everybody may ask, whatever they carry.
+fn is_open(method: &str, pattern: &str) -> bool {
+    match method {
+        "POST" => matches!(
+            pattern,
+            "/sign-in"
+                | "/sign-up"
+                | "/forgotten-password"
+                | "/sign-in/second-step"
+                | "/verify-email/{token}"
+                | "/reset-password/{token}"
+                | "/setup/{token}"
+                | "/client/device"
+                | "/client/token"
+                | "/client/auth-key-exchange"
+                | "/client/device-identity-exchange"
+        ),
+        _ => matches!(
+            pattern,
+            "/up"
+                | "/ready"
+                | "/"
+                | "/.well-known/bramble"
+                | "/sign-in"
+                | "/sign-up"
+                | "/forgotten-password"
+                | "/sign-up/check-your-mail"
+                | "/forgotten-password/check-your-mail"
+                | "/account-deleted"
+                | "/sign-in/second-step"
+                | "/verify-email/{token}"
+                | "/reset-password/{token}"
+                | "/setup/{token}"
+        ),
+    }
+}
+
 #[expect(clippy::unnested_or_patterns, reason = "a row for each kind of page reads better")]
 fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
     use Who::{Account, Device, Everybody, OwnDevice, Owner, Person};
@@ -163,18 +200,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
     let sdp = json!({ "sdp": "x" }).to_string();
     let candidate = json!({ "candidate": { "candidate": "" } }).to_string();
     let (who, id, body): (_, &str, String) = match (method, pattern) {
-        ("GET", "/up" | "/ready" | "/" | "/.well-known/bramble")
-        | ("GET" | "POST", "/sign-in" | "/sign-up" | "/forgotten-password")
-        | ("GET", "/sign-up/check-your-mail" | "/forgotten-password/check-your-mail" | "/account-deleted")
-        | ("GET" | "POST", "/sign-in/second-step")
-        | ("GET" | "POST", "/verify-email/{token}" | "/reset-password/{token}" | "/setup/{token}")
-        | (
-            "POST",
-            "/client/device"
-            | "/client/token"
-            | "/client/auth-key-exchange"
-            | "/client/device-identity-exchange",
-        ) => (Everybody, "none", String::new()),
+        _ if is_open(method, pattern) => (Everybody, "none", String::new()),
         ("GET", "/verify-email")
         | ("POST", "/verify-email/resend" | "/sign-out" | "/sign-out-everywhere") => {
             (Account, "", String::new())
