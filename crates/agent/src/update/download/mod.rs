@@ -6,9 +6,13 @@
 //!
 //! How to add to it: a scheme is a file with one `open` and an arm in [`Origin::open`].
 
+mod address;
 mod file;
 mod ftp;
 mod http;
+mod sftp;
+
+pub use sftp::Ssh;
 
 use super::trust::Trust;
 use crate::http::{backoff::Backoff, tls};
@@ -109,6 +113,7 @@ pub struct Origin {
     ca: Option<String>,
     signed_time: i64,
     patience: Patience,
+    ssh: Ssh,
 }
 
 /// Why this is no origin.
@@ -121,19 +126,26 @@ pub enum BadOrigin {
 }
 
 impl Origin {
-    pub fn new(uri: &str, trust: &Trust, signed_time: i64, patience: Patience) -> Result<Self, BadOrigin> {
+    pub fn new(
+        uri: &str,
+        trust: &Trust,
+        signed_time: i64,
+        patience: Patience,
+        ssh: Ssh,
+    ) -> Result<Self, BadOrigin> {
         let url = Url::parse(uri).map_err(|_| BadOrigin::Malformed)?;
-        if !matches!(url.scheme(), "http" | "https" | "ftp" | "ftps" | "file") {
+        if !matches!(url.scheme(), "http" | "https" | "ftp" | "ftps" | "sftp" | "file") {
             return Err(BadOrigin::Scheme(bramble_model::text::clip(url.scheme(), 20)));
         }
         let same_host = url.host_str() == Some(trust.server.host().as_str());
         let ca = trust.ca.clone().filter(|_| same_host);
-        Ok(Self { url, ca, signed_time, patience })
+        Ok(Self { url, ca, signed_time, patience, ssh })
     }
 
     async fn open(&self, offset: u64, signed_time: bool) -> Result<Opened, Trouble> {
         match self.url.scheme() {
             "file" => file::open(&self.url, offset).await,
+            "sftp" => sftp::open(self, offset).await,
             "ftp" | "ftps" => ftp::open(self, offset, signed_time).await,
             _ => http::open(self, offset, signed_time).await,
         }

@@ -215,7 +215,7 @@ impl Engine {
             .checksum
             .parse()
             .map_err(|error| Refusal::Order(format!("update file rejected: {error}")))?;
-        let origin = Origin::new(&order.uri, trust, order.timestamp, self.options.patience)
+        let origin = Origin::new(&order.uri, trust, order.timestamp, self.options.patience, self.ssh())
             .map_err(|error| Refusal::Order(error.to_string()))?;
         let again = record.deployment == Some(order.deployment) && record.phase == Phase::Downloading;
         let next = Record {

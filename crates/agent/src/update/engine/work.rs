@@ -6,7 +6,7 @@ use crate::update::{
         Failure, Workspace, receive,
         script::{self, Ended, Tail},
     },
-    download,
+    download::{self, Ssh},
     record::{OWN_FOLDER, Outcome, Phase, Record},
     slot_images::SlotImages,
 };
@@ -19,6 +19,8 @@ use std::{
 
 /// Where updates unpack, below [`OWN_FOLDER`].
 const WORK: &str = "work";
+/// Settings of `ssh` for `sftp:` addresses, below the root.
+const SSH_CONFIG: &str = "etc/rpi-connect/ssh_config";
 const OUTPUT: &str = "ota_output";
 
 /// Why it does not go on.
@@ -142,6 +144,12 @@ impl Engine {
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))?;
         Workspace::sweep(&folder)?;
         Ok(folder)
+    }
+
+    /// What `sftp:` addresses are fetched with.
+    pub(super) fn ssh(&self) -> Ssh {
+        let root = &self.options.root;
+        Ssh { config: root.join(SSH_CONFIG), scratch: root.join(OWN_FOLDER).join(WORK) }
     }
 
     /// What killed processes left behind.

@@ -4,4 +4,5 @@ mod bad_input;
 mod board;
 mod downloads;
 mod faults;
+mod sftp;
 mod whole;
