@@ -76,9 +76,9 @@ async fn open_file<S>(stream: S, path: &str, offset: u64) -> Result<(SftpSession
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let session = SftpSession::new(stream).await.map_err(refused)?;
-    let mut file = session.open(path).await.map_err(refused)?;
-    let total = file.metadata().await.map_err(refused)?.size;
+    let session = SftpSession::new(stream).await.map_err(|error| refused(&error))?;
+    let mut file = session.open(path).await.map_err(|error| refused(&error))?;
+    let total = file.metadata().await.map_err(|error| refused(&error))?.size;
     file.seek(SeekFrom::Start(offset)).await.map_err(|error| Trouble::Later(error.to_string()))?;
     Ok((session, file, total))
 }
@@ -201,8 +201,8 @@ fn said(words: &str) -> Option<Trouble> {
     })
 }
 
-fn refused(error: Error) -> Trouble {
-    let Error::Status(status) = &error else { return Trouble::Later(error.to_string()) };
+fn refused(error: &Error) -> Trouble {
+    let Error::Status(status) = error else { return Trouble::Later(error.to_string()) };
     match status.status_code {
         StatusCode::NoSuchFile => Trouble::Final("Download refused by the server: no such file".to_owned()),
         StatusCode::PermissionDenied => {
