@@ -146,6 +146,7 @@ if stage programs count_check programs; then
     [ "$mode" != --full ] || profile=full
     stage tests count_nextest cargo nextest run --workspace --no-fail-fast --profile "$profile"
     stage "documentation tests" count_libtest cargo test --quiet --workspace --doc --no-fail-fast
+    stage "API from its document" count_check scripts/api-fuzz.sh
     stage "page code" count_node npm test --silent
     stage browser count_playwright browser
 fi

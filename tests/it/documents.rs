@@ -99,3 +99,35 @@ async fn the_commands_of_the_operators_guide_work() {
         assert!(output.status.success(), "{example}\n\nfails: {text}");
     }
 }
+
+#[tokio::test]
+async fn the_requests_of_the_api_guide_work() {
+    let text = fs::read_to_string(root().join("docs/api.md")).expect("the guide");
+    let examples = examples(&text);
+    assert!(examples.len() >= 7, "{examples:?}");
+    let server = bramble_testkit::TestServer::start().await;
+    let person = server.person("Ada").await;
+    let made = async |arguments: &[&str], field: &str| -> String {
+        let output = server.bramble(arguments, "").await.success();
+        let json: serde_json::Value = serde_json::from_str(&output).expect("JSON");
+        json[field].as_str().expect("a text").to_owned()
+    };
+    let arguments = ["org", "create", "--name", "Kiosks", "--administrator", &person.email, "--json"];
+    let organisation = made(&arguments, "id").await;
+    let arguments = ["token", "create", "--org", &organisation, "--description", "guide", "--json"];
+    let token = made(&arguments, "secret").await;
+    // What one block sets, later ones use.
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = tokio::process::Command::new("bash")
+        .args(["-euxo", "pipefail", "-c", &examples.join("\n")])
+        .current_dir(folder.path())
+        .env("SERVER", server.url())
+        .env("TOKEN", token)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .expect("bash runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let answered = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{answered}\n\n{said}");
+}

@@ -12,4 +12,5 @@ mod documents;
 mod faults;
 mod fleet;
 mod hygiene;
+mod provisioning;
 mod walls;

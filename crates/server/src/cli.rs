@@ -1,19 +1,20 @@
 //! The command line.
 
+mod keys;
+mod provision;
+
 use crate::admin::{self, Request, Response};
 use crate::config::settings::ALL;
 use crate::config::{Config, LogFormat, Problem, Values, check};
 use crate::lifecycle;
 use bramble_wire::{AccountId, MailId};
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Bytes of a password on standard input, its line feed included.
 const MAX_PASSWORD: u64 = 1025;
-/// Bytes of a public key.
-const MAX_KEY: u64 = 4096;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -22,6 +23,9 @@ pub fn main() -> ExitCode {
     let Some((first, matches)) = nested(&matches) else { return ExitCode::from(2) };
     if first == "serve" {
         return serve(&matches);
+    }
+    if first == "provision" {
+        return provision::run(&matches);
     }
     let Some((second, matches)) = nested(&matches) else { return ExitCode::from(2) };
     match (first.as_str(), second.as_str()) {
@@ -36,9 +40,9 @@ pub fn main() -> ExitCode {
         ("org", "create") => operate(&matches, Ok(org_create(&matches))),
         ("org", "list") => operate(&matches, Ok(Request::OrgList)),
         ("org", "billing") => operate(&matches, org_billing(&matches)),
-        ("auth-key", "create") => operate(&matches, Ok(auth_key_create(&matches))),
-        ("token", "create") => operate(&matches, token_create(&matches)),
-        ("identity", "release") => operate(&matches, identity_release(&matches)),
+        ("auth-key", "create") => operate(&matches, keys::auth_key_create(&matches)),
+        ("token", "create") => operate(&matches, keys::token_create(&matches)),
+        ("identity", "release") => operate(&matches, keys::identity_release(&matches)),
         ("mail", "list") => operate(&matches, Ok(Request::MailList)),
         ("mail", "show") => operate(&matches, mail_show(&matches)),
         _ => ExitCode::from(2),
@@ -81,9 +85,10 @@ pub fn command() -> Command {
                 .subcommand(operators(Command::new("list").about("List every organisation")))
                 .subcommand(org_billing_command()),
         )
-        .subcommand(group("auth-key", "Keys that link a device").subcommand(auth_key_create_command()))
-        .subcommand(group("token", "Tokens of the management API").subcommand(token_create_command()))
-        .subcommand(group("identity", "Key pairs of devices").subcommand(identity_release_command()))
+        .subcommand(group("auth-key", "Keys that link a device").subcommand(keys::auth_key_create_command()))
+        .subcommand(provision::command())
+        .subcommand(group("token", "Tokens of the management API").subcommand(keys::token_create_command()))
+        .subcommand(group("identity", "Key pairs of devices").subcommand(keys::identity_release_command()))
         .subcommand(
             group("mail", "The outbox, above all where no mail server is configured")
                 .subcommand(operators(Command::new("list").about("List the newest messages")))
@@ -131,33 +136,6 @@ fn org_billing_command() -> Command {
             .value_parser(["trial", "paid", "ended"])
             .help("How it pays"),
     )
-}
-
-fn auth_key_create_command() -> Command {
-    operators(Command::new("create").about("Create a key that links one device to somebody's account"))
-        .arg(required("user", "EMAIL", "Whose account"))
-        .arg(required("description", "TEXT", "What the key is for"))
-        .arg(
-            Arg::new("ttl-days")
-                .long("ttl-days")
-                .value_name("N")
-                .value_parser(value_parser!(u16).range(1..=90))
-                .help("Days until it expires, 1 to 90"),
-        )
-}
-
-fn token_create_command() -> Command {
-    operators(Command::new("create").about("Create a management API access token of an organisation"))
-        .arg(required("org", "ID", "The organisation's id, as in the address of its pages"))
-        .arg(required("description", "TEXT", "What the token is for"))
-}
-
-fn identity_release_command() -> Command {
-    operators(
-        Command::new("release")
-            .about("Free the key of a board that changed hands; the entry that it linked is signed out"),
-    )
-    .arg(required("public-key", "FILE", "The board's public key (PEM); - reads standard input"))
 }
 
 fn required(name: &'static str, value_name: &'static str, help: &'static str) -> Arg {
@@ -303,35 +281,6 @@ fn org_create(matches: &ArgMatches) -> Request {
 
 fn org_billing(matches: &ArgMatches) -> Result<Request, String> {
     Ok(Request::OrgBilling { organisation: organisation(matches)?, billing: text(matches, "billing") })
-}
-
-fn auth_key_create(matches: &ArgMatches) -> Request {
-    Request::AuthKeyCreate {
-        user: text(matches, "user"),
-        description: text(matches, "description"),
-        ttl_days: matches.get_one("ttl-days").copied(),
-    }
-}
-
-fn token_create(matches: &ArgMatches) -> Result<Request, String> {
-    Ok(Request::TokenCreate {
-        organisation: organisation(matches)?,
-        description: text(matches, "description"),
-    })
-}
-
-fn identity_release(matches: &ArgMatches) -> Result<Request, String> {
-    let path = text(matches, "public-key");
-    let read = |mut from: Box<dyn Read>| {
-        let mut text = String::new();
-        from.by_ref().take(MAX_KEY).read_to_string(&mut text).map(|_| text)
-    };
-    let key = match path.as_str() {
-        "-" => read(Box::new(std::io::stdin())),
-        _ => std::fs::File::open(&path).and_then(|file| read(Box::new(file))),
-    };
-    let public_key = key.map_err(|error| format!("{path} cannot be read: {error}"))?;
-    Ok(Request::IdentityRelease { public_key })
 }
 
 fn organisation(matches: &ArgMatches) -> Result<AccountId, String> {

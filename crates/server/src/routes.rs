@@ -33,6 +33,7 @@ pub fn router(app: Ctx) -> Router {
         .merge(audit::pages::routes())
         // Both, each path one of them
         .merge(linking::routes())
+        .merge(management::openapi::routes())
         .merge(artefacts::routes())
         .merge(deployments::routes())
         .merge(devices::routes())
@@ -154,6 +155,11 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("POST", "/organisations/{organisation}/auth-keys", Caller::Proved),
     ("GET", "/organisations/{organisation}/auth-keys/{id}/delete", Caller::Proved),
     ("POST", "/organisations/{organisation}/auth-keys/{id}/delete", Caller::Proved),
+    ("POST", "/organisations/{organisation}/api-tokens", Caller::Proved),
+    ("GET", "/organisations/{organisation}/api-tokens/{id}/revoke", Caller::Proved),
+    ("POST", "/organisations/{organisation}/api-tokens/{id}/revoke", Caller::Proved),
+    ("GET", "/organisations/{organisation}/device-identities/{id}/delete", Caller::Proved),
+    ("POST", "/organisations/{organisation}/device-identities/{id}/delete", Caller::Proved),
     ("GET", "/organisations/{organisation}/transfer", Caller::Proved),
     ("POST", "/organisations/{organisation}/transfer", Caller::Proved),
     ("GET", "/devices/{id}/transfer", Caller::Proved),
@@ -175,6 +181,8 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("POST", "/organisations/{organisation}/delete", Caller::Proved),
     ("GET", "/invitations/{token}", Caller::Proved),
     ("POST", "/invitations/{token}", Caller::Proved),
+    ("GET", "/organisation/openapi.json", Caller::Anybody),
+    ("GET", "/organisation/docs", Caller::Anybody),
     ("GET", "/organisation/device-identities", Caller::Proved),
     ("POST", "/organisation/device-identities", Caller::Proved),
     ("GET", "/organisation/device-identities/{id}", Caller::Proved),
@@ -222,6 +230,8 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("GET", "/verify", Caller::Proved),
     ("GET", "/verify/{code}", Caller::Proved),
     ("POST", "/verify/{code}", Caller::Proved),
+    ("GET", "/imager/", Caller::Proved),
+    ("POST", "/imager/", Caller::Proved),
     ("GET", "/settings", Caller::Proved),
     ("GET", "/settings/auth-keys", Caller::Proved),
     ("POST", "/settings/auth-keys", Caller::Proved),

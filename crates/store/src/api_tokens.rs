@@ -6,7 +6,7 @@ use crate::{Result, Store, Tx};
 use bramble_model::{SecretHash, Timestamp};
 use bramble_wire::{AccountId, ApiTokenId, UserId};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select, Set,
 };
 
 /// A token, without its secret.
@@ -74,13 +74,7 @@ impl Store {
 
     /// The tokens of an account that this person made, newest first.
     pub async fn api_tokens_by(&self, account: AccountId, user: UserId) -> Result<Vec<ApiToken>> {
-        let rows = Entity::find()
-            .filter(Column::AccountId.eq(account.0))
-            .filter(Column::CreatedBy.eq(user.0))
-            .order_by_desc(Column::CreatedAt)
-            .order_by_desc(Column::Id)
-            .all(&self.reader)
-            .await?;
+        let rows = made_by(account, user).all(&self.reader).await?;
         Ok(rows.into_iter().map(api_token).collect())
     }
 }
@@ -89,6 +83,12 @@ impl Tx {
     /// How many tokens an account has.
     pub async fn count_api_tokens(&self, account: AccountId) -> Result<u64> {
         Ok(Entity::find().filter(Column::AccountId.eq(account.0)).count(&self.inner).await?)
+    }
+
+    /// The tokens of an account that this person made, newest first.
+    pub async fn api_tokens_by(&self, account: AccountId, user: UserId) -> Result<Vec<ApiToken>> {
+        let rows = made_by(account, user).all(&self.inner).await?;
+        Ok(rows.into_iter().map(api_token).collect())
     }
 
     /// Adds a token.
@@ -130,6 +130,14 @@ impl Tx {
             .await?;
         Ok(done.rows_affected == 1)
     }
+}
+
+fn made_by(account: AccountId, user: UserId) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::AccountId.eq(account.0))
+        .filter(Column::CreatedBy.eq(user.0))
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Id)
 }
 
 fn api_token(row: Model) -> ApiToken {

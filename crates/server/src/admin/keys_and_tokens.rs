@@ -1,12 +1,78 @@
-//! `bramble token create`, `bramble identity release`.
+//! Keys and tokens of organisations: `bramble auth-key create --org`, `bramble provision`, `bramble token
+//! create`, `bramble identity release`.
 
 use super::{Response, failed};
 use crate::app::App;
+use crate::audit::Actor;
 use crate::linking::LinkingError;
 use crate::linking::identities::{self, proof::PublicKey};
+use crate::linking::keys::{self, Wish as KeyWish};
 use crate::management::tokens::{self, TokenError};
+use bramble_model::auth_key::TtlDays;
+use bramble_model::tags::Tags;
 use bramble_wire::AccountId;
-use serde_json::json;
+use bramble_wire::device_api::AccountKind;
+use serde_json::{Value, json};
+
+/// Keys of one command; its answer must fit the socket's limit.
+pub(crate) const MAX_KEYS: usize = 100;
+
+/// What new keys should be.
+pub(super) struct Wish {
+    pub(super) description: String,
+    pub(super) device_names: Vec<String>,
+    pub(super) tags: Vec<String>,
+    pub(super) ttl_days: Option<u16>,
+}
+
+pub(super) async fn auth_keys_create(app: &App, organisation: AccountId, wish: Wish) -> Response {
+    match try_auth_keys_create(app, organisation, wish).await {
+        Ok(keys) => {
+            let secrets: Vec<&str> = keys.iter().filter_map(|key| key["secret"].as_str()).collect();
+            let text = format!("{}\n\nEach links one device.", secrets.join("\n"));
+            Response::done(
+                text,
+                json!({ "organisation": organisation, "server": app.config.origin(), "auth_keys": keys }),
+            )
+        }
+        Err(text) => Response::refused(text),
+    }
+}
+
+async fn try_auth_keys_create(app: &App, organisation: AccountId, wish: Wish) -> Result<Vec<Value>, String> {
+    let found = app.store.account(organisation).await.map_err(|error| error.to_string())?;
+    if found.is_none_or(|account| account.kind != AccountKind::Organisation) {
+        return Err("There is no organisation with this id. See `bramble org list`.".to_owned());
+    }
+    if wish.device_names.len() > MAX_KEYS {
+        return Err(format!("At most {MAX_KEYS} keys at a time."));
+    }
+    let ttl = wish.ttl_days.map_or(Ok(TtlDays::ONE), |days| TtlDays::new(days.into()))?;
+    let tags = Tags::new(&wish.tags).map_err(|why| why.to_string())?;
+    let names = if wish.device_names.is_empty() {
+        vec![None]
+    } else {
+        wish.device_names.into_iter().map(Some).collect()
+    };
+    let mut keys = Vec::new();
+    for device_name in names {
+        let description = match &device_name {
+            Some(name) if wish.description.is_empty() => name.clone(),
+            _ => wish.description.clone(),
+        };
+        let wish = KeyWish { description, ttl, device_name: device_name.clone(), tags: tags.clone() };
+        let made = keys::create_organisation_key(app, &Actor::operator(), organisation, wish).await;
+        let made = made.map_err(|error| error.to_string())?;
+        keys.push(json!({
+            "id": made.id,
+            "description": made.description,
+            "device_name": device_name,
+            "secret": made.secret.expose(),
+            "expires_at": made.expires_at.unix_timestamp(),
+        }));
+    }
+    Ok(keys)
+}
 
 pub(super) async fn token_create(app: &App, organisation: AccountId, description: &str) -> Response {
     match tokens::create_as_operator(app, organisation, description).await {

@@ -11,6 +11,8 @@ mod organisations;
 mod people;
 pub mod socket;
 
+pub(crate) use keys_and_tokens::MAX_KEYS;
+
 use crate::accounts::{self, NewUser};
 use crate::app::App;
 use crate::auth::password::Password;
@@ -80,6 +82,19 @@ pub enum Request {
         /// How long it can be used.
         ttl_days: Option<u16>,
     },
+    /// `bramble auth-key create --org`, and `bramble provision`: a key for each name.
+    OrgAuthKeysCreate {
+        /// The organisation's id.
+        organisation: AccountId,
+        /// What the keys are for. A device that gets a name has it after this.
+        description: String,
+        /// The names that the devices get; one key without a name if there is none.
+        device_names: Vec<String>,
+        /// The tags that the devices get.
+        tags: Vec<String>,
+        /// How long they can be used.
+        ttl_days: Option<u16>,
+    },
     /// `bramble token create`.
     TokenCreate {
         /// The organisation's id.
@@ -114,6 +129,7 @@ impl std::fmt::Debug for Request {
             Self::OrgList => "OrgList",
             Self::OrgBilling { .. } => "OrgBilling",
             Self::AuthKeyCreate { .. } => "AuthKeyCreate",
+            Self::OrgAuthKeysCreate { .. } => "OrgAuthKeysCreate",
             Self::TokenCreate { .. } => "TokenCreate",
             Self::IdentityRelease { .. } => "IdentityRelease",
             Self::MailList => "MailList",
@@ -170,6 +186,10 @@ pub async fn handle(app: &App, request: Request) -> Response {
         }
         Request::AuthKeyCreate { user, description, ttl_days } => {
             auth_key_create(app, &user, &description, ttl_days).await
+        }
+        Request::OrgAuthKeysCreate { organisation, description, device_names, tags, ttl_days } => {
+            let wish = keys_and_tokens::Wish { description, device_names, tags, ttl_days };
+            keys_and_tokens::auth_keys_create(app, organisation, wish).await
         }
         Request::TokenCreate { organisation, description } => {
             keys_and_tokens::token_create(app, organisation, &description).await

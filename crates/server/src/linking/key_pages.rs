@@ -2,6 +2,7 @@
 
 use super::LinkingError;
 use super::keys::{self, MadeKey, Wish};
+use super::provisioning::{self, Rest, Typed as TypedToken};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
@@ -13,7 +14,8 @@ use crate::web::layout::Frame;
 use crate::web::times::Moment;
 use askama::Template;
 use axum::Router;
-use axum::extract::{Form, Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Form, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -41,14 +43,25 @@ pub(super) fn routes() -> Router<Ctx> {
 }
 
 /// The account whose keys a page is about.
-struct Place {
-    account: AccountId,
-    organisation: bool,
+pub(super) struct Place {
+    pub(super) account: AccountId,
+    pub(super) organisation: bool,
     /// Where keys are made: the path before `/auth-keys`.
-    root: String,
+    pub(super) root: String,
     /// The page with the list.
-    list: String,
-    tab: &'static str,
+    pub(super) list: String,
+    pub(super) tab: &'static str,
+}
+
+/// What a page answers.
+#[derive(Default)]
+struct Asked {
+    key: NewKey,
+    made: Option<MadeKey>,
+    error: Option<String>,
+    token: TypedToken,
+    /// Which page of the device identities.
+    identities: u64,
 }
 
 impl Place {
@@ -58,7 +71,7 @@ impl Place {
         Ok(Self { account, organisation: false, root, list, tab: "Settings" })
     }
 
-    async fn organisation(app: &App, who: &SignedIn, id: &str) -> Result<Self, OrganisationError> {
+    pub(super) async fn organisation(app: &App, who: &SignedIn, id: &str) -> Result<Self, OrganisationError> {
         let standing = organisations::enter(app, who, id, Deed::ManageKeys).await?;
         let root = frames::root(standing.kind, standing.account);
         let list = format!("{root}/provisioning");
@@ -84,6 +97,8 @@ struct Keys {
     days_error: String,
     choices: [i64; 5],
     made: Option<Made>,
+    /// What an organisation has beside its keys.
+    rest: Option<Rest>,
 }
 
 struct Made {
@@ -117,7 +132,7 @@ struct DeleteKey {
     description: String,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Clone, Deserialize, Default)]
 struct NewKey {
     #[serde(default)]
     description: String,
@@ -152,12 +167,29 @@ macro_rules! in_organisation {
 
 async fn list(who: SignedIn, State(app): State<Ctx>) -> Response {
     let place = at_home!(app, who);
-    page(&app, &who, place, &NewKey::default(), None, None).await
+    page(&app, &who, place, Asked::default()).await
 }
 
-async fn provisioning(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+#[derive(Deserialize)]
+struct Which {
+    #[serde(default)]
+    identities: u64,
+}
+
+async fn provisioning(
+    who: SignedIn,
+    State(app): State<Ctx>,
+    Path(id): Path<String>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Response {
     let place = in_organisation!(app, who, id);
-    page(&app, &who, place, &NewKey::default(), None, None).await
+    let identities = which.map_or(1, |Query(which)| which.identities);
+    page(&app, &who, place, Asked { identities, ..Asked::default() }).await
+}
+
+/// The Provisioning tab with what was typed for a token, and why none was made.
+pub(super) async fn with_token(app: &App, who: &SignedIn, place: Place, token: TypedToken) -> Response {
+    page(app, who, place, Asked { token, ..Asked::default() }).await
 }
 
 async fn create(Fresh(who): Fresh, State(app): State<Ctx>, Form(typed): Form<NewKey>) -> Response {
@@ -176,11 +208,12 @@ async fn create_in_organisation(
 }
 
 async fn create_at(app: &App, who: &SignedIn, place: Place, typed: &NewKey) -> Response {
-    match try_create(app, who, &place, typed).await {
-        Ok(made) => page(app, who, place, &NewKey::default(), Some(made), None).await,
-        Err(LinkingError::Invalid(why)) => page(app, who, place, typed, None, Some(why)).await,
-        Err(error) => failed(app, who, error.into()),
-    }
+    let asked = match try_create(app, who, &place, typed).await {
+        Ok(made) => Asked { made: Some(made), ..Asked::default() },
+        Err(LinkingError::Invalid(why)) => Asked { key: typed.clone(), error: Some(why), ..Asked::default() },
+        Err(error) => return failed(app, who, error.into()),
+    };
+    page(app, who, place, asked).await
 }
 
 async fn try_create(
@@ -205,20 +238,24 @@ async fn try_create(
     keys::create_auth_key(app, who, place.account, wish).await
 }
 
-async fn page(
-    app: &App,
-    who: &SignedIn,
-    place: Place,
-    typed: &NewKey,
-    made: Option<MadeKey>,
-    error: Option<String>,
-) -> Response {
+async fn page(app: &App, who: &SignedIn, place: Place, asked: Asked) -> Response {
     let now = app.clock.now();
-    let rows = match rows(app, who, place.account, now).await {
-        Ok(rows) => rows,
+    let Asked { key: typed, made, error, token, identities } = asked;
+    let wrong = error.is_some() || !token.error.is_empty();
+    let read = async {
+        let rows = rows(app, who, place.account, now).await?;
+        let rest = if place.organisation {
+            Some(provisioning::rest(app, who, &place, token, identities).await?)
+        } else {
+            None
+        };
+        Ok::<_, LinkingError>((rows, rest))
+    };
+    let (rows, rest) = match read.await {
+        Ok(read) => read,
         Err(error) => return failed(app, who, error.into()),
     };
-    let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let error = error.unwrap_or_default();
     // The sentences of the contract begin with their field.
     let about = |field: &str| if error.starts_with(field) { error.clone() } else { String::new() };
@@ -227,6 +264,7 @@ async fn page(
         replaces: !place.organisation && rows.iter().any(|row| matches!(row.state, RowState::Usable(_))),
         place,
         rows,
+        rest,
         description: typed.description.clone(),
         device_name: typed.device_name.clone(),
         tags: typed.tags.clone(),

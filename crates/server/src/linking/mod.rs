@@ -9,10 +9,12 @@ pub mod code;
 pub mod device_api;
 pub mod exchange;
 pub mod identities;
+mod imager_pages;
 pub mod key_pages;
 pub mod keys;
 mod memory;
 pub mod programs;
+mod provisioning;
 pub mod verify_pages;
 
 pub use memory::Linking;
@@ -123,6 +125,8 @@ pub fn routes() -> Router<Ctx> {
         .merge(device_api::routes())
         .merge(verify_pages::routes())
         .merge(key_pages::routes())
+        .merge(provisioning::routes())
+        .merge(imager_pages::routes())
 }
 
 /// Erases what has outlived its purpose. Called every few minutes.

@@ -12,6 +12,7 @@ mod answer;
 mod fields;
 pub mod guard;
 pub mod limit;
+pub mod openapi;
 mod paging;
 mod reading;
 pub mod tokens;

@@ -10,6 +10,7 @@ use crate::mail;
 use crate::sessions;
 use bramble_model::account::{Deed, Role};
 use bramble_model::audit::Action;
+use bramble_store::api_tokens::ApiToken;
 use bramble_store::auth_keys::AuthKey;
 use bramble_store::memberships::Member;
 use bramble_store::sessions::{Session, Which};
@@ -43,18 +44,27 @@ pub async fn list(
     Ok(Listed { members, total })
 }
 
-/// One member, for the page that asks before something is done to them, with the keys they made that can
-/// still be used.
+/// What a member made that outlives their role.
+#[derive(Debug)]
+pub struct Made {
+    /// Auth keys that can still be used.
+    pub keys: Vec<AuthKey>,
+    /// API access tokens.
+    pub tokens: Vec<ApiToken>,
+}
+
+/// One member, for the page that asks before something is done to them, with what they made.
 pub async fn find(
     app: &App,
     by: &SignedIn,
     account: AccountId,
     user: UserId,
-) -> Result<(Member, Vec<AuthKey>), OrganisationError> {
+) -> Result<(Member, Made), OrganisationError> {
     allowed(app, by, account, Deed::ManageMembers).await?;
     let member = app.store.member(account, user).await?.ok_or(OrganisationError::NotFound)?;
     let keys = app.store.usable_auth_keys_by(account, user, app.clock.now()).await?;
-    Ok((member, keys))
+    let tokens = app.store.api_tokens_by(account, user).await?;
+    Ok((member, Made { keys, tokens }))
 }
 
 /// Gives a member another role. `from` is what the caller saw: if it changed meanwhile, nothing happens.
@@ -182,6 +192,12 @@ async fn revoke_keys_of(
             let why = "Made by somebody who is no longer an administrator";
             audit::record(app, tx, account, actor, Action::AuthKeyDeleted, subject, why).await?;
         }
+    }
+    for token in tx.api_tokens_by(account, user).await? {
+        tx.delete_api_token(account, token.id).await?;
+        let subject = audit::api_token(token.id, &token.description);
+        let why = "Made by somebody who is no longer an administrator";
+        audit::record(app, tx, account, actor, Action::ApiTokenRevoked, subject, why).await?;
     }
     Ok(())
 }

@@ -72,6 +72,22 @@ struct World {
     its_artefact: String,
     its_deployment: String,
     its_identity: String,
+    /// A token and an identity that only pages touch.
+    shown_token: String,
+    shown_identity: String,
+}
+
+impl World {
+    /// What `{id}` is in a page of the organisation.
+    fn shown_id(&self, pattern: &str) -> &str {
+        if pattern.contains("/api-tokens/") {
+            &self.shown_token
+        } else if pattern.contains("/device-identities/") {
+            &self.shown_identity
+        } else {
+            &self.shared_key
+        }
+    }
 }
 
 /// What programs call: who, of what, and a body.
@@ -123,7 +139,7 @@ fn of_organisation(method: &str, pattern: &str) -> Option<(Who, &'static str)> {
     Some(match (method, below) {
         ("GET", "" | "/devices" | "/devices/rows" | "/devices/suggestions" | "/tags" | "/users")
         | ("GET" | "POST", "/leave") => (Member, ""),
-        ("POST", "/auth-keys") => (Administrator, "description=k&ttl_days=7"),
+        ("POST", "/auth-keys" | "/api-tokens") => (Administrator, "description=k&ttl_days=7"),
         ("GET" | "POST", "/users/{user}/role" | "/users/{user}/remove") => {
             (Administrator, "from=member&role=member")
         }
@@ -132,7 +148,13 @@ fn of_organisation(method: &str, pattern: &str) -> Option<(Who, &'static str)> {
             "POST",
             "/invitations/{invitation}/resend" | "/invitations/{invitation}/revoke" | "/audit-log/export",
         )
-        | ("GET" | "POST", "/transfer" | "/auth-keys/{id}/delete")
+        | (
+            "GET" | "POST",
+            "/transfer"
+            | "/auth-keys/{id}/delete"
+            | "/api-tokens/{id}/revoke"
+            | "/device-identities/{id}/delete",
+        )
         | ("GET", "/audit-log" | "/provisioning") => (Administrator, ""),
         ("GET" | "POST", "/settings") => (Administrator, "name=Shed"),
         ("POST", "/settings/two-factor") => (Administrator, "required=no"),
@@ -174,7 +196,9 @@ fn is_open(method: &str, pattern: &str) -> bool {
         ),
         _ => matches!(
             pattern,
-            "/up"
+            "/organisation/openapi.json"
+                | "/organisation/docs"
+                | "/up"
                 | "/ready"
                 | "/"
                 | "/.well-known/bramble"
@@ -205,7 +229,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         | ("POST", "/verify-email/resend" | "/sign-out" | "/sign-out-everywhere") => {
             (Account, "", String::new())
         }
-        ("GET", "/organisations/new") => (Person, "", String::new()),
+        ("GET", "/organisations/new" | "/imager/") => (Person, "", String::new()),
         ("POST", "/organisations/new") => (Person, "", "name=Shed".to_owned()),
         ("GET" | "POST", "/devices/{id}/transfer") => (Owner, device, format!("account={account}")),
         // Whoever has the link may look at it and join.
@@ -229,6 +253,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         }
         // A link works for the account that asked for it; to others it is a dead one.
         ("GET" | "POST", "/settings/account/email/{token}") => (Person, "none", String::new()),
+        ("POST", "/imager/") => (Owner, "", format!("account={account}")),
         // Somebody else's id ends nothing and reads as done.
         ("POST", "/settings/account/sessions/{id}/end") => (Person, device, String::new()),
         // Whoever sees a device's code may link it, but only to an account of their own.
@@ -259,7 +284,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
             (OwnDevice, session, json!({ "state": "connected" }).to_string())
         }
         _ => match of_organisation(method, pattern) {
-            Some((who, body)) => (who, it.shared_key.as_str(), body.to_owned()),
+            Some((who, body)) => (who, it.shown_id(pattern), body.to_owned()),
             None => match of_program(method, pattern, it) {
                 Some((who, id, body)) => (who, id, body.to_owned()),
                 None => of_updates(method, pattern, it)?,
@@ -276,6 +301,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
             (
                 "POST",
                 "/sessions"
+                    | "/imager/"
                     | "/organisations/new"
                     | "/devices/{id}/transfer"
                     | "/organisations/{organisation}/leave"
@@ -339,7 +365,7 @@ async fn organisation(desk: &Desk, ann: &Person, member: &Person) -> (String, St
 
 /// What a program of the organisation has: its token, a device, a key, an artefact, a deployment, an
 /// identity.
-async fn of_organisation_programs(desk: &Desk, ann: &Person, organisation: &str) -> [String; 6] {
+async fn of_organisation_programs(desk: &Desk, ann: &Person, organisation: &str) -> [String; 8] {
     let organisation = organisation.parse().expect("an id");
     let made = tokens::create_as_operator(&desk.app, organisation, "ci").await.expect("a token");
     let token = made.secret.expose().to_owned();
@@ -353,13 +379,24 @@ async fn of_organisation_programs(desk: &Desk, ann: &Person, organisation: &str)
     let path = format!("/organisation/devices/{}/deployments", device.id);
     let deployment = program.json("POST", &path, json!({ "artefact_id": artefact })).await.text("id");
     let identity = Board::new().register(&program, json!({ "description": "i" })).await.text("id");
-    [token, device.id.to_string(), key.text("id"), artefact, deployment, identity]
+    let shown = Board::new().register(&program, json!({ "description": "s" })).await.text("id");
+    let other = tokens::create_as_operator(&desk.app, organisation, "s").await.expect("a token").id;
+    let (device, other) = (device.id.to_string(), other.to_string());
+    [token, device, key.text("id"), artefact, deployment, identity, other, shown]
 }
 
 async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
     let (organisation, invitation, link, shared_key) = organisation(desk, ann, member).await;
-    let [api_token, its_device, its_key, its_artefact, its_deployment, its_identity] =
-        of_organisation_programs(desk, ann, &organisation).await;
+    let [
+        api_token,
+        its_device,
+        its_key,
+        its_artefact,
+        its_deployment,
+        its_identity,
+        shown_token,
+        shown_identity,
+    ] = of_organisation_programs(desk, ann, &organisation).await;
     let device = desk.device(ann, "s1").await.online().await;
     ann.post(&format!("/devices/{}/settings", device.id), &[("name", "s1")]).await;
     let opened = ann.fetch("POST", "/sessions", json!({ "device_id": device.id, "kind": "shell" })).await;
@@ -387,6 +424,8 @@ async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
         its_artefact,
         its_deployment,
         its_identity,
+        shown_token,
+        shown_identity,
     };
     (world, device)
 }
@@ -411,10 +450,13 @@ fn turn(method: &str, pattern: &str) -> u8 {
             "/organisations/{organisation}/invitations/{invitation}/resend"
             | "/organisations/{organisation}/users/{user}/remove"
             | "/organisations/{organisation}/transfer"
+            | "/organisations/{organisation}/api-tokens/{id}/revoke"
+            | "/organisations/{organisation}/device-identities/{id}/delete"
             | "/devices/{id}/sessions/{session}/end",
         ) => 6,
         ("POST", "/organisations/{organisation}/invitations/{invitation}/revoke") | ("DELETE", "/me") => 7,
-        ("POST", "/devices/{id}/sign-out") => 8,
+        // It takes the place of the key that other rows name.
+        ("POST", "/imager/" | "/devices/{id}/sign-out") => 8,
         ("POST", "/devices/{id}/delete")
         | (
             "DELETE",

@@ -80,6 +80,7 @@ struct Ask {
     role: Role,
     deed: &'static str,
     keys: Vec<String>,
+    tokens: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -274,11 +275,12 @@ async fn ask(app: &App, who: &SignedIn, id: &str, user: &str, deed: &'static str
         Ok::<_, OrganisationError>((standing, found))
     };
     match found.await {
-        Ok((standing, (member, keys))) => {
+        Ok((standing, (member, made))) => {
             let frame = frames::of_account(app, who, standing.account, "Users");
-            let keys = keys.into_iter().map(|key| key.description).collect();
+            let keys = made.keys.into_iter().map(|key| key.description).collect();
+            let tokens = made.tokens.into_iter().map(|token| token.description).collect();
             let (name, user, role, root) = (member.name, member.user, member.role, root(&standing));
-            page(StatusCode::OK, &Ask { frame, root, name, user, role, deed, keys })
+            page(StatusCode::OK, &Ask { frame, root, name, user, role, deed, keys, tokens })
         }
         Err(error) => refused(app, who, error),
     }
@@ -342,7 +344,8 @@ async fn leave_form(State(app): State<Ctx>, who: SignedIn, Path(id): Path<String
             let frame = frames::of_account(&app, &who, standing.account, "Users");
             let (name, root, role) = (who.name.clone(), root(&standing), standing.role);
             let user = who.user;
-            page(StatusCode::OK, &Ask { frame, root, name, user, role, deed: "leave", keys: Vec::new() })
+            let (keys, tokens) = (Vec::new(), Vec::new());
+            page(StatusCode::OK, &Ask { frame, root, name, user, role, deed: "leave", keys, tokens })
         }
         Err(error) => refused(&app, &who, error),
     }

@@ -51,7 +51,10 @@ impl Board {
 
     pub fn sign(&self, lines: &[&str], body: &str) -> Vec<u8> {
         let digest = hex::encode(Sha256::digest(body.as_bytes()));
-        let text = format!("{}\n{digest}", lines.join("\n"));
+        self.sign_text(&format!("{}\n{digest}", lines.join("\n")))
+    }
+
+    pub fn sign_text(&self, text: &str) -> Vec<u8> {
         self.pair.sign(&self.random, text.as_bytes()).expect("signs").as_ref().to_vec()
     }
 
@@ -98,7 +101,7 @@ impl Board {
         sent.body(Body::from(body)).expect("a request")
     }
 
-    async fn link(&self, desk: &Desk, serial: &str, timestamp: Option<i64>) -> Answer {
+    pub async fn link(&self, desk: &Desk, serial: &str, timestamp: Option<i64>) -> Answer {
         desk.send(self.exchange(serial, timestamp)).await
     }
 }

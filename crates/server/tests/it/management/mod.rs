@@ -4,6 +4,8 @@ mod auth_keys;
 mod common;
 mod devices;
 pub mod identities;
+mod openapi;
+mod tools;
 mod updates;
 
 use crate::desk::{Answer, Desk, request};

@@ -6,6 +6,7 @@ mod members;
 mod operator;
 mod provisioning;
 mod tags;
+mod tokens;
 mod transfer;
 
 use crate::desk::Desk;

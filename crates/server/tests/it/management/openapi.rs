@@ -1,0 +1,206 @@
+//! The OpenAPI document against the routes, the documented fields and the real answers.
+
+use super::identities::Board;
+use super::{Program, header};
+use crate::desk::{Desk, Device};
+use axum::body::Body;
+use bramble_server::management::openapi::endpoints;
+use bramble_server::routes::TABLE;
+use http::StatusCode;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const DOCUMENT: &str = "/organisation/openapi.json";
+
+async fn document(desk: &Desk) -> Value {
+    let request = crate::desk::request(http::Method::GET, DOCUMENT, "203.0.113.5");
+    let answer = desk.send(request.body(Body::empty()).expect("a request")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(header(&answer, "content-type"), "application/json; charset=utf-8");
+    answer.json()
+}
+
+/// Names of an object's fields.
+fn names(value: &Value) -> Vec<&str> {
+    value.as_object().map(|fields| fields.keys().map(String::as_str).collect()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn it_lists_exactly_the_routes() {
+    let desk = Desk::new().await;
+    let document = document(&desk).await;
+    assert_eq!(
+        (&document["openapi"], &document["servers"][0]["url"]),
+        (&json!("3.1.0"), &json!("https://pi.example"))
+    );
+    let mut described = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        described
+            .extend(names(operations).into_iter().map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    let routed: BTreeSet<String> = TABLE
+        .iter()
+        .filter(|(_, path, _)| path.starts_with("/organisation/"))
+        .filter(|(_, path, _)| ![DOCUMENT, "/organisation/docs"].contains(path))
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
+    assert_eq!(described, routed);
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(document.pointer(reference).is_some(), "{reference} leads nowhere");
+    }
+}
+
+/// The fields of the public documentation, in its order.
+#[tokio::test]
+async fn its_schemas_have_the_documented_fields() {
+    let desk = Desk::new().await;
+    let schemas = document(&desk).await["components"]["schemas"].clone();
+    let key = ["id", "description", "device_name", "tags", "expires_at", "exchanged_at", "created_at"];
+    let new_key =
+        ["id", "description", "device_name", "tags", "secret", "expires_at", "exchanged_at", "created_at"];
+    let identity = ["id", "description", "device_name", "tags", "created_at", "public_key"];
+    let device = ["id", "name", "serial_number", "tags", "board", "os", "kernel_architecture", "filters"];
+    let deployment = ["id", "state", "state_reason", "device_id", "artefact_id", "created_at", "updated_at"];
+    let documented: [(&str, &[&str], &[&str]); 6] = [
+        ("AuthKey", &key, &[]),
+        ("NewAuthKey", &new_key, &[]),
+        ("DeviceIdentity", &identity, &[]),
+        ("Device", &device, &[]),
+        ("Artefact", &["id", "name", "uri", "checksum"], &[]),
+        ("Deployment", &deployment, &[]),
+    ];
+    for (name, fields, optional) in documented {
+        let schema = &schemas[name];
+        let of: BTreeSet<&str> = names(&schema["properties"]).into_iter().collect();
+        assert_eq!(of, fields.iter().copied().collect(), "{name}");
+        let required = schema["required"].as_array().expect("a list").len();
+        assert_eq!(required, fields.len() - optional.len(), "{name}");
+    }
+    for (list, field) in [
+        ("AuthKeys", "auth_keys"),
+        ("DeviceIdentities", "device_identities"),
+        ("Devices", "devices"),
+        ("Artefacts", "artefacts"),
+        ("Deployments", "deployments"),
+    ] {
+        let properties = &schemas[list]["properties"];
+        assert_eq!(names(&properties["meta"]["properties"]).len(), 4, "{list}");
+        assert_eq!(properties[field]["type"], "array", "{list}");
+    }
+    assert_eq!(schemas["Device"]["properties"]["board"]["type"], json!(["object", "null"]));
+    assert_eq!(schemas["Device"]["properties"]["filters"]["required"], json!([]));
+    assert_eq!(schemas["AuthKey"]["properties"]["exchanged_at"]["type"], json!(["string", "null"]));
+    let states = json!(["pending", "in_progress", "succeeded", "failed", "cancelled"]);
+    assert_eq!(schemas["Deployment"]["properties"]["state"]["enum"], states);
+}
+
+/// Whether a value is what a schema allows; the few words of the language that the document uses.
+fn fits(document: &Value, schema: &Value, value: &Value) -> bool {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = document.pointer(reference.trim_start_matches('#')).expect("a schema");
+        return fits(document, target, value);
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let allowed = match &schema["type"] {
+        Value::String(one) => one == kind,
+        Value::Array(some) => some.iter().any(|one| one == kind),
+        _ => true,
+    };
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let inside = match value {
+        Value::Object(fields) => {
+            required.into_iter().all(|name| fields.contains_key(name))
+                && fields.iter().all(|(name, value)| {
+                    schema["properties"].get(name).is_some_and(|schema| fits(document, schema, value))
+                })
+        }
+        Value::Array(list) => list.iter().all(|one| fits(document, &schema["items"], one)),
+        _ => true,
+    };
+    allowed && inside
+}
+
+#[tokio::test]
+async fn its_examples_are_taken_and_the_answers_fit_its_schemas() {
+    let desk = Desk::new().await;
+    let ann = desk.person("ann").await;
+    let program = Program::of(&desk, desk.organisation(&ann, "Shed").await).await;
+    let document = document(&desk).await;
+    let device = {
+        let made = program.json("POST", "/organisation/auth-keys", json!({ "description": "k" })).await;
+        Device::of(&desk, &desk.exchange(&made.text("secret"), "s1").await).id.to_string()
+    };
+    let (mut ids, mut deployments) = (std::collections::HashMap::new(), Vec::new());
+    ids.insert("devices", device.clone());
+    let mut done = 0;
+    // What is made comes before what is shown, and what is deleted last.
+    let mut all: Vec<_> = endpoints::all().collect();
+    all.sort_by_key(|endpoint| match endpoint.method {
+        "POST" => u8::from(endpoint.path.ends_with("/deployments")),
+        "DELETE" => 3,
+        _ => 2,
+    });
+    for endpoint in all {
+        let noun = endpoint.path.split('/').nth(2).expect("a noun");
+        let id = ids.get(noun).cloned().unwrap_or_default();
+        let path = endpoint.path.replace("{id}", &id);
+        let mut body: Value = endpoint
+            .body
+            .as_ref()
+            .map_or(json!({}), |body| serde_json::from_str(body.example).expect("JSON"));
+        if body.get("artefact_id").is_some() {
+            body["artefact_id"] = json!(ids["artefacts"]);
+        }
+        let answer = if endpoint.signed {
+            Board::new().register(&program, body).await
+        } else {
+            program.json(endpoint.method, &path, body).await
+        };
+        let name = endpoint.id;
+        // The artefact was deployed.
+        let expected = if name == "deleteArtefact" { 422 } else { endpoint.answer.status() };
+        assert_eq!(answer.status.as_u16(), expected, "{name}: {}", answer.body);
+        if answer.status == StatusCode::CREATED {
+            if endpoint.path.ends_with("/deployments") {
+                deployments.push(answer.text("id"));
+                ids.insert("deployments", answer.text("id"));
+            } else {
+                ids.insert(noun, answer.text("id"));
+            }
+        }
+        if !answer.body.is_empty() && answer.status.is_success() {
+            let schema = json!({ "$ref": format!("#/components/schemas/{}", endpoint.answer.schema()) });
+            assert!(fits(&document, &schema, &answer.json()), "{name}: {}", answer.body);
+        }
+        done += 1;
+    }
+    assert!(done >= 20 && deployments.len() == 1);
+}
+
+#[tokio::test]
+async fn the_page_shows_everything_and_loads_nothing_from_elsewhere() {
+    let desk = Desk::new().await;
+    let request = crate::desk::request(http::Method::GET, "/organisation/docs", "203.0.113.5");
+    let page = desk.send(request.body(Body::empty()).expect("a request")).await;
+    assert_eq!(page.status, StatusCode::OK);
+    for endpoint in endpoints::all() {
+        assert!(page.body.contains(&format!("id=\"{}\"", endpoint.id)), "{}", endpoint.id);
+    }
+    for attribute in ["src=\"", "href=\"", "action=\""] {
+        for target in page.body.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(
+                target.starts_with('/') && !target.starts_with("//") || target.starts_with('#'),
+                "{target}"
+            );
+        }
+    }
+    assert!(!page.body.contains("rporg_1") && page.body.contains("$TOKEN"));
+}
