@@ -3,6 +3,7 @@
 //! What it is not: a test. Nothing fails here because it is slow; the table says what was reached and
 //! what was missed. How to add to it: a function that returns rows, called in [`main`].
 
+mod api;
 mod idle;
 mod report;
 mod session;
@@ -12,7 +13,7 @@ mod start;
 use report::Report;
 
 /// What can be asked for besides the parts of a session.
-const PARTS: [&str; 2] = ["start", "idle"];
+const PARTS: [&str; 3] = ["start", "idle", "api"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> std::process::ExitCode {
@@ -30,6 +31,9 @@ async fn main() -> std::process::ExitCode {
     }
     if wanted("idle") {
         report.add(idle::measure().await);
+    }
+    if wanted("api") {
+        report.add(api::measure().await);
     }
     let of_session: Vec<&str> = session::PARTS.into_iter().filter(|part| wanted(part)).collect();
     if !of_session.is_empty() {

@@ -63,7 +63,12 @@ impl Store {
     }
 
     /// How many match. Without a query the account's own count, which is kept with every change.
-    async fn count_matching(&self, id: AccountId, query: &Query, online: &[DeviceId]) -> Result<u64> {
+    pub(crate) async fn count_matching(
+        &self,
+        id: AccountId,
+        query: &Query,
+        online: &[DeviceId],
+    ) -> Result<u64> {
         if query.is_empty() {
             let count: Option<i64> = account::Entity::find_by_id(id.0)
                 .select_only()
@@ -76,7 +81,7 @@ impl Store {
         Ok(Entity::find().filter(self.matching(id, query, online)).count(&self.reader).await?)
     }
 
-    fn matching(&self, account: AccountId, query: &Query, online: &[DeviceId]) -> Condition {
+    pub(crate) fn matching(&self, account: AccountId, query: &Query, online: &[DeviceId]) -> Condition {
         let mut all = Condition::all().add(Column::AccountId.eq(account.0));
         for word in &query.words {
             let pattern = contains(word);

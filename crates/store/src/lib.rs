@@ -18,6 +18,7 @@ mod connect;
 pub mod deployment_keys;
 pub mod deployments;
 pub mod device_identities;
+mod device_json;
 pub mod device_search;
 mod device_tags;
 pub mod devices;

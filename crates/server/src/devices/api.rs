@@ -3,10 +3,10 @@
 use super::{DeviceError, programs};
 use crate::app::Ctx;
 use crate::auth::ApiToken;
-use crate::management::{Failure, Fields, Id, Page, deleted, parameter};
+use crate::management::{Failure, Fields, Id, Page, deleted, parameter, written};
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use bramble_store::devices::Device;
@@ -52,11 +52,14 @@ async fn list(
     token: ApiToken,
     page: Page,
     RawQuery(query): RawQuery,
-) -> Result<Json<wire::Devices>, Failure> {
+) -> Result<Response, Failure> {
     let query = parameter(query.as_deref(), "query").unwrap_or_default();
+    if let Some((devices, total)) = programs::list_json(&app, &token, &query, page.slice()).await? {
+        return Ok(written("devices", &devices, page.meta(total)));
+    }
     let (devices, total) = programs::list(&app, &token, &query, page.slice()).await?;
     let devices = devices.into_iter().map(shown).collect();
-    Ok(Json(wire::Devices { devices, meta: page.meta(total) }))
+    Ok(Json(wire::Devices { devices, meta: page.meta(total) }).into_response())
 }
 
 async fn show(

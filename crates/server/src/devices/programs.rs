@@ -22,6 +22,18 @@ pub async fn list(
     Ok(app.store.devices(by.account, &query, &online, slice).await?)
 }
 
+/// The same as a JSON array that the database wrote, where it can.
+pub async fn list_json(
+    app: &App,
+    by: &ApiToken,
+    query: &str,
+    slice: Slice,
+) -> Result<Option<(String, u64)>, DeviceError> {
+    let query = Query::parse(query);
+    let online = super::online(app, by.account, &query);
+    Ok(app.store.devices_json(by.account, &query, &online, slice).await?)
+}
+
 /// A device of the organisation.
 pub async fn find(app: &App, by: &ApiToken, id: DeviceId) -> Result<Device, DeviceError> {
     app.store.device(by.account, id).await?.ok_or(DeviceError::NotFound)

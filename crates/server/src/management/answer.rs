@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bramble_store::StoreError;
-use bramble_wire::management::Failure as Body;
+use bramble_wire::management::{Failure as Body, Meta};
 use serde::Serialize;
 
 /// Seconds after which a client may try again when the store did not answer.
@@ -79,6 +79,13 @@ impl IntoResponse for Failure {
 /// 201 with what was made.
 pub fn created(made: impl Serialize) -> Response {
     (StatusCode::CREATED, Json(made)).into_response()
+}
+
+/// A list whose entries are JSON already.
+pub fn written(name: &str, entries: &str, meta: Meta) -> Response {
+    let meta = serde_json::to_string(&meta).unwrap_or_default();
+    let body = format!("{{\"{name}\":{entries},\"meta\":{meta}}}");
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
 /// Whether the client wants to see what it deletes.

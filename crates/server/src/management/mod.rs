@@ -17,7 +17,7 @@ mod paging;
 mod reading;
 pub mod tokens;
 
-pub use answer::{Failure, created, deleted, wants_representation};
+pub use answer::{Failure, created, deleted, wants_representation, written};
 pub use fields::{Fields, Read, Sent};
 pub use limit::{Allowance, RateLimit};
 pub use paging::{Id, Page, parameter};

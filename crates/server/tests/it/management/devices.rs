@@ -144,3 +144,33 @@ async fn queries_find_by_filter_and_by_word_and_only_within_the_organisation() {
         assert_eq!(first.status().await, StatusCode::OK);
     }
 }
+
+#[tokio::test]
+async fn a_list_and_its_entries_are_written_alike() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let ann = desk.person("ann").await;
+        let program = Program::of(&desk, desk.organisation(&ann, "Shed").await).await;
+        let said = [
+            json!({}),
+            json!({ "board": { "model": "Raspberry Pi 4B" } }),
+            json!({ "os": { "version": "1 \"quoted\" \\ / <é> \u{1F980}" }, "kernel_architecture": "" }),
+            json!({ "board": { "model": "?", "revision": "1", "memory": "8 GB" }, "os": { "filter": "x-1" } }),
+        ];
+        for (n, me) in said.into_iter().enumerate() {
+            let name = format!("\u{e9} \"{n}\" \\ </b>");
+            let device = device(&desk, &program, &format!("s{n}"), &name, json!(["b", "a"])).await;
+            device.describe(me).await;
+        }
+        for query in ["", "?query=tag:a", "?query=nothing", "?page=9", "?per_page=1&page=2"] {
+            let listed = program.get(&format!("{DEVICES}{query}")).await;
+            let mut one_by_one = Vec::new();
+            for entry in listed.json()["devices"].as_array().expect("devices") {
+                let id = entry["id"].as_str().expect("an id");
+                one_by_one.push(program.get(&format!("{DEVICES}/{id}")).await.body);
+            }
+            let list = format!("{{\"devices\":[{}],\"meta\":", one_by_one.join(","));
+            assert!(listed.body.starts_with(&list), "{query}\n{}\n{list}", listed.body);
+        }
+    }
+}
