@@ -37,6 +37,32 @@ pub fn fold(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
 }
 
+/// What a program printed, for a page: lines as a terminal would break them, without escape sequences
+/// and deceptive characters.
+///
+/// ```
+/// assert_eq!(bramble_model::text::printed("\u{1b}[1;32mok\u{1b}[0m\r\n10%\r20%\tx\u{202E}"), "ok\n10%\n20%\tx");
+/// ```
+pub fn printed(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
+                // Parameters, then one final letter (ECMA-48, 5.4).
+                while chars.next_if(|c| matches!(c, ' '..='?')).is_some() {}
+                chars.next_if(|c| matches!(c, '@'..='~'));
+            }
+            '\r' if chars.peek() == Some(&'\n') => {}
+            '\r' => out.push('\n'),
+            '\n' | '\t' => out.push(c),
+            c if is_deceptive(c) => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// At most `limit` characters of a text from a device, cleaned: for fields that are shown and decide
 /// nothing, where cutting is kinder than refusing.
 pub fn clip(text: &str, limit: usize) -> String {

@@ -158,6 +158,25 @@ impl Tx {
         Ok(row.and_then(deployment))
     }
 
+    /// The newest deployment of a device in this account.
+    pub async fn newest_deployment(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+    ) -> Result<Option<DeploymentId>> {
+        let filter = Filter { device: Some(device), ..Filter::default() };
+        let id = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(filter.condition(account))
+            .order_by_desc(Column::CreatedAt)
+            .order_by_desc(Column::Id)
+            .into_tuple::<uuid::Uuid>()
+            .one(&self.inner)
+            .await?;
+        Ok(id.map(Into::into))
+    }
+
     /// Adds a pending deployment. The caller holds the account's lock and has failed what was pending.
     pub async fn insert_deployment(&self, new: NewDeployment) -> Result<()> {
         self.insert_deployments(vec![new]).await

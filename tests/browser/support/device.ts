@@ -11,21 +11,22 @@ export class Device {
   private constructor(
     readonly home: string,
     private readonly server: Server,
+    private readonly more: NodeJS.ProcessEnv,
   ) {}
 
   /** Starts the daemon, linked to nobody. */
-  static async start(server: Server): Promise<Device> {
+  static async start(server: Server, more: NodeJS.ProcessEnv = {}): Promise<Device> {
     const home = mkdtempSync(join(server.folder, "device-"));
     mkdirSync(join(home, "run"));
     mkdirSync(join(home, ".config"));
-    const device = new Device(home, server);
+    const device = new Device(home, server, more);
     await device.startAgain();
     return device;
   }
 
   /** One that somebody has linked with a key, and that is online. */
-  static async of(server: Server, person: Person): Promise<Device> {
-    const device = await Device.start(server);
+  static async of(server: Server, person: Person, more: NodeJS.ProcessEnv = {}): Promise<Device> {
+    const device = await Device.start(server, more);
     const finished = await device.signIn(await server.authKey(person));
     if (finished.status !== 0) throw new Error(`sign-in: ${finished.stdout}${finished.stderr}`);
     await device.online();
@@ -39,6 +40,7 @@ export class Device {
       XDG_CONFIG_HOME: join(this.home, ".config"),
       XDG_RUNTIME_DIR: join(this.home, "run"),
       LANG: "C.UTF-8",
+      ...this.more,
     };
   }
 

@@ -4,7 +4,7 @@ import { bringTimes } from "./times";
 
 /** Milliseconds between two requests for changes: at most four a second. */
 const PACE = 250;
-/** Milliseconds between two requests for a whole list. */
+/** Milliseconds between two requests for a whole list, or for what follows every change. */
 const LIST_PACE = 1_000;
 /** Rows asked for at once. */
 const BATCH = 50;
@@ -14,16 +14,21 @@ const PATIENCE = 6_000;
 const pending = new Set<string>();
 /** Changed while in use: asked for again when it is put down. */
 const held = new Set<string>();
-/** In `held`: the list as a whole. */
+/** In `held`: the list as a whole. As a panel's device: any. */
 const EVERYTHING = "*";
 let everything = false;
 let busy = false;
 let listed = -LIST_PACE;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
+/** Whether something shown follows every change of the account. */
+function wide(): boolean {
+  return document.querySelector(`[data-live-device="${EVERYTHING}"]`) !== null;
+}
+
 function schedule(): void {
   if (timer !== undefined || document.hidden) return;
-  const after = everything ? Math.max(PACE, listed + LIST_PACE - performance.now()) : PACE;
+  const after = everything || wide() ? Math.max(PACE, listed + LIST_PACE - performance.now()) : PACE;
   timer = setTimeout(() => {
     timer = undefined;
     void refresh();
@@ -142,7 +147,8 @@ export function showResults(html: string): string {
 async function refreshPanels(ids: string[] | undefined): Promise<void> {
   for (const panel of document.querySelectorAll<HTMLElement>("[data-live-src]")) {
     const device = panel.dataset["liveDevice"] ?? "";
-    if (ids && !ids.includes(device)) continue;
+    if (ids && device !== EVERYTHING && !ids.includes(device)) continue;
+    if (device === EVERYTHING) listed = performance.now();
     const html = await get(panel.dataset["liveSrc"] ?? "");
     if (html !== undefined) replace(panel, parsed(html).getElementById(panel.id), device);
   }
@@ -200,6 +206,16 @@ export function startLive(): void {
   if (!account) return;
   const note = document.getElementById("live-lost");
   let lost: ReturnType<typeof setTimeout> | undefined;
+  // What changed after the page was made and before this tab listened is told by nobody.
+  let caughtUp = document.querySelector("[data-live-src]") === null;
+  const catchUp = (): void => {
+    if (caughtUp) return;
+    caughtUp = true;
+    everything = true;
+    schedule();
+  };
+  // Another tab's stream does not say again that it is there.
+  setTimeout(catchUp, LIST_PACE);
   listen(account, {
     changed(devices) {
       if (devices.length === 0) everything = true;
@@ -208,6 +224,7 @@ export function startLive(): void {
     },
     connected(yes) {
       clearTimeout(lost);
+      if (yes) catchUp();
       if (!note) return;
       if (yes) note.hidden = true;
       else lost = setTimeout(() => (note.hidden = false), PATIENCE);

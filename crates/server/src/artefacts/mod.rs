@@ -5,13 +5,15 @@ mod api;
 
 use crate::app::{App, Ctx};
 use crate::audit;
-use crate::deployments::Manager;
+use crate::deployments::{DeploymentError, Manager};
+use crate::error::ApiFailure;
 use axum::Router;
+use axum::http::StatusCode;
 use bramble_model::artefact::{Description, Problems};
 use bramble_model::audit::Action;
 use bramble_model::phrases;
-use bramble_store::StoreError;
 use bramble_store::artefacts::{Artefact, Deletion};
+use bramble_store::{StoreError, Tx};
 use bramble_wire::ArtefactId;
 
 /// Why something was not done to an artefact.
@@ -36,6 +38,18 @@ pub fn routes() -> Router<Ctx> {
     api::routes()
 }
 
+impl From<ArtefactError> for ApiFailure {
+    fn from(error: ArtefactError) -> Self {
+        match error {
+            ArtefactError::Store(error) => error.into(),
+            ArtefactError::NotFound => Self::not_found(),
+            ArtefactError::Invalid(_) | ArtefactError::Deployed => {
+                Self::message(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            }
+        }
+    }
+}
+
 /// Adds an artefact.
 pub async fn add(
     app: &App,
@@ -53,6 +67,7 @@ pub async fn add(
         created_at: app.clock.now(),
     };
     let tx = app.store.begin().await?;
+    confirm(app, &tx, by).await?;
     match tx.insert_artefact(new.clone()).await {
         Err(error) if error.is_conflict() => return Err(ArtefactError::Invalid(taken())),
         inserted => inserted?,
@@ -63,6 +78,13 @@ pub async fn add(
     tx.commit().await?;
     tracing::info!(artefact.id = %new.id, "artefact added");
     Ok(new)
+}
+
+async fn confirm(app: &App, tx: &Tx, by: &Manager) -> Result<(), ArtefactError> {
+    by.confirm(app, tx).await.map_err(|error| match error {
+        DeploymentError::Store(error) => ArtefactError::Store(error),
+        _ => ArtefactError::NotFound,
+    })
 }
 
 fn taken() -> Problems {
@@ -92,6 +114,7 @@ pub async fn delete(app: &App, by: &Manager, id: ArtefactId) -> Result<Artefact,
     if !tx.lock_account(by.account()).await? {
         return Err(ArtefactError::NotFound);
     }
+    confirm(app, &tx, by).await?;
     let artefact = tx.artefact(by.account(), id).await?.ok_or(ArtefactError::NotFound)?;
     match tx.delete_artefact(by.account(), id).await? {
         Deletion::Deleted => {}

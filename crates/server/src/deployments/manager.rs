@@ -6,7 +6,9 @@ use crate::app::App;
 use crate::audit::Actor;
 use crate::auth::{ApiToken, SignedIn};
 use bramble_model::account::Deed;
-use bramble_wire::AccountId;
+use bramble_model::audit::Source;
+use bramble_store::Tx;
+use bramble_wire::{AccountId, UserId};
 
 /// Somebody who proved that they manage the updates of an account: no operation on artefacts and
 /// deployments begins without one.
@@ -27,6 +29,15 @@ impl Manager {
     /// A program, of its token's organisation.
     pub fn program(token: &ApiToken) -> Self {
         Self { account: token.account, actor: Actor::program(token) }
+    }
+
+    /// Looks again, in the transaction that changes something: whoever lost their standing since changes
+    /// nothing.
+    pub async fn confirm(&self, app: &App, tx: &Tx) -> Result<(), DeploymentError> {
+        let person = self.actor.id().filter(|_| self.actor.source() == Source::Dashboard);
+        let Some(person) = person else { return Ok(()) };
+        let standing = tx.standing(UserId(person), self.account, app.clock.now()).await?;
+        standing.filter(|s| s.may(Deed::ManageUpdates)).map(|_| ()).ok_or(DeploymentError::NotFound)
     }
 
     /// Of which account.

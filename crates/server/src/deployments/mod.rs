@@ -9,7 +9,9 @@ pub mod device_api;
 pub mod keys;
 mod manager;
 pub mod of_device;
+mod pages;
 pub mod rollouts;
+pub mod rows;
 
 pub use manager::Manager;
 
@@ -74,7 +76,7 @@ impl From<DeploymentError> for ApiFailure {
 
 /// Every URL of this slice.
 pub fn routes() -> Router<Ctx> {
-    device_api::routes().merge(api::routes())
+    device_api::routes().merge(api::routes()).merge(pages::routes())
 }
 
 /// Has a device apply an artefact. What was pending for it is superseded; what it applies already is
@@ -85,9 +87,36 @@ pub async fn create(
     device: DeviceId,
     artefact: ArtefactId,
 ) -> Result<Deployment, DeploymentError> {
-    let (account, now) = (by.account(), app.clock.now());
     let tx = app.store.begin().await?;
-    let artefact = may_deploy(&tx, account, artefact, now).await?;
+    let artefact = may_deploy(app, &tx, by, artefact).await?;
+    create_in(app, tx, by, device, artefact).await
+}
+
+/// The same for somebody who saw `newest` as the device's newest deployment. `None`, and nothing done,
+/// if there is another one by now: of a form that is sent twice, or of two people, one succeeds.
+pub async fn create_after(
+    app: &App,
+    by: &Manager,
+    device: DeviceId,
+    artefact: ArtefactId,
+    newest: Option<DeploymentId>,
+) -> Result<Option<Deployment>, DeploymentError> {
+    let tx = app.store.begin().await?;
+    let artefact = may_deploy(app, &tx, by, artefact).await?;
+    if tx.newest_deployment(by.account(), device).await? != newest {
+        return Ok(None);
+    }
+    create_in(app, tx, by, device, artefact).await.map(Some)
+}
+
+async fn create_in(
+    app: &App,
+    tx: Tx,
+    by: &Manager,
+    device: DeviceId,
+    artefact: Artefact,
+) -> Result<Deployment, DeploymentError> {
+    let (account, now) = (by.account(), app.clock.now());
     let target = tx.device(account, device).await?.ok_or(DeploymentError::NotFound)?;
     let superseded = tx.fail_deployments(&[device], Word::Pending, None, SUPERSEDED, now).await?;
     let new = NewDeployment {
@@ -114,19 +143,22 @@ pub async fn create(
     Ok(made)
 }
 
-/// Locks the account and finds the artefact, if the account may deploy at all.
+/// Locks the account and finds the artefact, if the caller still manages updates and the account may
+/// deploy at all.
 async fn may_deploy(
+    app: &App,
     tx: &Tx,
-    account: AccountId,
+    by: &Manager,
     artefact: ArtefactId,
-    now: Timestamp,
 ) -> Result<Artefact, DeploymentError> {
+    let account = by.account();
     if !tx.lock_account(account).await? {
         return Err(DeploymentError::NotFound);
     }
+    by.confirm(app, tx).await?;
     let payer = tx.account(account).await?.ok_or(DeploymentError::NotFound)?;
     let artefact = tx.artefact(account, artefact).await?.ok_or(DeploymentError::NotFound)?;
-    if is_suspended(payer.billing, payer.trial_ends_at, now) {
+    if is_suspended(payer.billing, payer.trial_ends_at, app.clock.now()) {
         return Err(DeploymentError::Blocked);
     }
     Ok(artefact)
@@ -157,12 +189,14 @@ pub async fn output(app: &App, by: &Manager, id: DeploymentId) -> Result<Option<
 /// Calls a pending one off.
 pub async fn cancel(app: &App, by: &Manager, id: DeploymentId) -> Result<Deployment, DeploymentError> {
     let moved = advance(app, by.account(), None, id, by.actor(), State::cancel).await?;
+    by.confirm(app, &moved.tx).await?;
     commit(app, moved).await
 }
 
 /// Marks one as failed that has been in progress for a day.
 pub async fn give_up(app: &App, by: &Manager, id: DeploymentId) -> Result<Deployment, DeploymentError> {
     let moved = advance(app, by.account(), None, id, by.actor(), State::give_up).await?;
+    by.confirm(app, &moved.tx).await?;
     commit(app, moved).await
 }
 

@@ -83,7 +83,7 @@ pub async fn preview(
         return Err(RolloutError::NoDevices);
     }
     let tx = app.store.begin().await?;
-    may_deploy(&tx, account, artefact, now).await?;
+    may_deploy(app, &tx, by, artefact).await?;
     tx.delete_previews(now).await?;
     if tx.count_previews(account).await? >= MAX_PREVIEWS {
         return Err(RolloutError::TooManyPreviews);
@@ -160,7 +160,7 @@ pub async fn start(app: &Ctx, by: &Manager, id: RolloutId, typed: &str) -> Resul
     let (account, now) = (by.account(), app.clock.now());
     let found = find(app, by, id).await?;
     let tx = app.store.begin().await?;
-    let artefact = may_deploy(&tx, account, found.artefact, now).await?;
+    let artefact = may_deploy(app, &tx, by, found.artefact).await?;
     let rollout = tx.rollout(account, id).await?.ok_or(DeploymentError::NotFound)?;
     if rollout.state != State::Preview {
         return Ok(());

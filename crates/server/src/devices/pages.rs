@@ -6,6 +6,7 @@ use super::{DeviceError, PAGE, search_bar};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
+use crate::deployments::rows::{DeploymentRow, newest_of_device};
 use crate::error::ApiFailure;
 use crate::organisations;
 use crate::sessions;
@@ -28,6 +29,8 @@ use serde::Deserialize;
 
 /// Most rows that one request for fragments may name.
 const MAX_ROWS: usize = 100;
+/// Deployments that a device's page names; the others have a page of their own.
+const RECENT: u64 = 3;
 
 pub(super) fn routes() -> Router<Ctx> {
     Router::new()
@@ -88,6 +91,7 @@ struct Show {
     row: DeviceRow,
     linked: Moment,
     sessions: Vec<SessionRow>,
+    deployments: Vec<DeploymentRow>,
     may_manage: bool,
 }
 
@@ -98,6 +102,7 @@ struct Panel {
     row: DeviceRow,
     linked: Moment,
     sessions: Vec<SessionRow>,
+    deployments: Vec<DeploymentRow>,
     may_manage: bool,
 }
 
@@ -187,7 +192,7 @@ async fn home() -> Redirect {
     Redirect::to("/devices")
 }
 
-pub(super) async fn personal(app: &App, who: &SignedIn) -> Result<Standing, DeviceError> {
+pub(crate) async fn personal(app: &App, who: &SignedIn) -> Result<Standing, DeviceError> {
     let account = accounts::personal_account(app, who.user).await?.ok_or(DeviceError::NotFound)?;
     accounts::standing(app, who.user, account).await?.ok_or(DeviceError::NotFound)
 }
@@ -220,7 +225,7 @@ async fn list_of(app: &App, who: &SignedIn, standing: Standing, address: &str) -
     let encoded: String = url::form_urlencoded::byte_serialize(bar.query.as_bytes()).collect();
     let found = async {
         let (devices, total) = super::search(app, who, account, &bar.query, page).await?;
-        let mut rows = rows(app, &root, devices).await?;
+        let mut rows = rows(app, &standing, devices).await?;
         if !encoded.is_empty() {
             for row in &mut rows {
                 row.search = format!("{root}/devices?query={encoded}+");
@@ -285,10 +290,9 @@ async fn fragments_of_organisation(
 
 async fn fragments_of(app: &App, standing: Standing, Ids { ids }: &Ids) -> Response {
     let ids: Vec<DeviceId> = ids.split(',').take(MAX_ROWS).filter_map(|id| id.trim().parse().ok()).collect();
-    let root = frames::root(standing.kind, standing.account);
     let found = async {
         let devices = app.store.devices_by_id(standing.account, &ids).await?;
-        Ok::<_, DeviceError>(rows(app, &root, devices).await?)
+        Ok::<_, DeviceError>(rows(app, &standing, devices).await?)
     };
     match found.await {
         Ok(rows) => web::fragment(&Rows { rows }),
@@ -304,8 +308,8 @@ async fn look(app: &App, who: &SignedIn, id: &str) -> Result<Panel, DeviceError>
     let (device, standing) = super::find(app, who, parse(id)?).await?;
     let now = app.clock.now();
     let live = sessions::live_of_device(app, device.id).await?;
-    let root = frames::root(standing.kind, standing.account);
-    let row = rows(app, &root, vec![device.clone()]).await?.pop().ok_or(DeviceError::NotFound)?;
+    let (deployments, _) = newest_of_device(app, &standing, device.id, RECENT).await?;
+    let row = rows(app, &standing, vec![device.clone()]).await?.pop().ok_or(DeviceError::NotFound)?;
     let session = |(session, name): (bramble_store::sessions::Session, String)| SessionRow {
         id: session.id,
         kind: sessions::kind_words(session.kind),
@@ -321,6 +325,7 @@ async fn look(app: &App, who: &SignedIn, id: &str) -> Result<Panel, DeviceError>
         linked: Moment::new(device.linked_at, now),
         sessions: live.into_iter().map(session).collect(),
         may_manage: standing.may(Deed::ManageDevices),
+        deployments,
         device,
         row,
     })
@@ -328,9 +333,9 @@ async fn look(app: &App, who: &SignedIn, id: &str) -> Result<Panel, DeviceError>
 
 async fn show(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
     match look(&app, &who, &id).await {
-        Ok(Panel { device, row, linked, sessions, may_manage }) => {
+        Ok(Panel { device, row, linked, sessions, deployments, may_manage }) => {
             let frame = frames::of_account(&app, &who, device.account, "Devices").live(device.account);
-            web::page(StatusCode::OK, &Show { frame, device, row, linked, sessions, may_manage })
+            web::page(StatusCode::OK, &Show { frame, device, row, linked, sessions, deployments, may_manage })
         }
         Err(error) => unwell(&app, &who, error),
     }

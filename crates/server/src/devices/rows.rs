@@ -1,8 +1,10 @@
 //! What the list and the device page show of a device.
 
 use crate::app::App;
+use crate::web::frames;
 use crate::web::times::Moment;
 use bramble_model::Timestamp;
+use bramble_model::account::{Deed, Standing};
 use bramble_store::StoreError;
 use bramble_store::devices::Device;
 use bramble_wire::DeviceId;
@@ -56,6 +58,8 @@ pub struct DeviceRow {
     pub badges: Vec<Badge>,
     /// Why no shell can be opened now, or nothing.
     pub no_shell: &'static str,
+    /// The reader may deploy to it, and it could take that.
+    pub deploys: bool,
     /// Signed out: it has no token.
     pub signed_out: bool,
     /// Linked again within the past day.
@@ -77,19 +81,30 @@ impl DeviceRow {
 }
 
 /// Makes rows, with one look at the sessions of all of them.
-/// `root` is where the pages of their account begin.
-pub async fn rows(app: &App, root: &str, devices: Vec<Device>) -> Result<Vec<DeviceRow>, StoreError> {
+/// `standing` is what their reader is to the account that they are in.
+pub async fn rows(
+    app: &App,
+    standing: &Standing,
+    devices: Vec<Device>,
+) -> Result<Vec<DeviceRow>, StoreError> {
     let ids: Vec<_> = devices.iter().map(|device| device.id).collect();
     let counts = app.store.count_live_sessions(&ids).await?;
     let now = app.clock.now();
     let row = |device: Device| {
         let count = |kind| counts.iter().find(|(id, k, _)| *id == device.id && *k == kind).map_or(0, |c| c.2);
-        row(app, root, now, &device, (count(SessionKind::Shell), count(SessionKind::Vnc)))
+        row(app, standing, now, &device, (count(SessionKind::Shell), count(SessionKind::Vnc)))
     };
     Ok(devices.into_iter().map(row).collect())
 }
 
-fn row(app: &App, root: &str, now: Timestamp, device: &Device, (shells, screens): (u64, u64)) -> DeviceRow {
+fn row(
+    app: &App,
+    standing: &Standing,
+    now: Timestamp,
+    device: &Device,
+    (shells, screens): (u64, u64),
+) -> DeviceRow {
+    let root = frames::root(standing.kind, standing.account);
     let online = device.token.is_some() && app.link.is_online(device.id);
     let presence = match device.last_seen_at {
         _ if online => Presence::Online,
@@ -120,6 +135,8 @@ fn row(app: &App, root: &str, now: Timestamp, device: &Device, (shells, screens)
             Some(Capability::Available) => "Switched off on the device",
             _ => "Not available on this device",
         },
+        deploys: standing.may(Deed::ManageUpdates)
+            && matches!(can.ota, Some(Capability::Enabled | Capability::Available)),
         signed_out: device.token.is_none(),
         relinked: recent(device.relinked_at),
         duplicate: recent(device.duplicate_seen_at),

@@ -60,8 +60,10 @@ fn framed(app: &App, who: &SignedIn, shown: Option<&Belonging>, current: &str) -
 /// The tabs of an account: for whom, and at which page below its root. In the order of the bar.
 const TABS: &[(&str, &str, AccountKind, Deed)] = &[
     ("Devices", "devices", AccountKind::Personal, Deed::ViewDevices),
+    ("Remote update", "remote-update", AccountKind::Personal, Deed::ViewDevices),
     ("Settings", "settings", AccountKind::Personal, Deed::ManageKeys),
     ("Devices", "devices", AccountKind::Organisation, Deed::ViewDevices),
+    ("Remote update", "remote-update", AccountKind::Organisation, Deed::ViewDevices),
     ("Users", "users", AccountKind::Organisation, Deed::ViewMembers),
     ("Provisioning", "provisioning", AccountKind::Organisation, Deed::ManageKeys),
     ("Audit log", "audit-log", AccountKind::Organisation, Deed::ViewAuditLog),

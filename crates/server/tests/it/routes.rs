@@ -8,6 +8,7 @@ use bramble_model::account::{Role, TWO_FACTOR_GRACE};
 use bramble_model::{OsRandom, Random, Secret, SecretKind};
 use bramble_server::accounts::{self, NewUser};
 use bramble_server::auth::password::Password;
+use bramble_server::deployments::rollouts;
 use bramble_server::management::tokens;
 use bramble_server::routes::{Caller, Credential, TABLE, credential_of};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE};
@@ -65,6 +66,8 @@ struct World {
     key: String,
     code: String,
     deployment: String,
+    artefact: String,
+    rollout: String,
     /// A token of the organisation, and what the organisation has.
     api_token: String,
     its_device: String,
@@ -137,8 +140,21 @@ fn of_organisation(method: &str, pattern: &str) -> Option<(Who, &'static str)> {
     use Who::{Administrator, Member};
     let below = pattern.strip_prefix("/organisations/{organisation}")?;
     Some(match (method, below) {
-        ("GET", "" | "/devices" | "/devices/rows" | "/devices/suggestions" | "/tags" | "/users")
+        (
+            "GET",
+            ""
+            | "/devices"
+            | "/devices/rows"
+            | "/devices/suggestions"
+            | "/remote-update"
+            | "/remote-update/deployments"
+            | "/tags"
+            | "/users",
+        )
         | ("GET" | "POST", "/leave") => (Member, ""),
+        ("GET" | "POST", "/remote-update/artefacts/new" | "/remote-update/rollouts/new") => {
+            (Administrator, "name=a")
+        }
         ("POST", "/auth-keys" | "/api-tokens") => (Administrator, "description=k&ttl_days=7"),
         ("GET" | "POST", "/users/{user}/role" | "/users/{user}/remove") => {
             (Administrator, "from=member&role=member")
@@ -173,6 +189,21 @@ fn of_updates<'a>(method: &str, pattern: &str, it: &'a World) -> Option<(Who, &'
             | "/deployments/{id}/complete"
             | "/deployments/{id}/fail",
         ) => (Who::OwnDevice, &it.deployment, "{}".to_owned()),
+        ("GET", "/remote-update" | "/remote-update/deployments")
+        | ("GET" | "POST", "/remote-update/artefacts/new" | "/remote-update/rollouts/new") => {
+            (Who::Person, "", String::new())
+        }
+        ("GET" | "POST", "/remote-update/artefacts/{id}/delete") => (Who::Owner, &it.artefact, String::new()),
+        ("GET", "/remote-update/deployments/{id}")
+        | ("POST", "/remote-update/deployments/{id}/cancel" | "/remote-update/deployments/{id}/give-up") => {
+            (Who::Owner, &it.deployment, String::new())
+        }
+        ("GET", "/remote-update/rollouts/{id}") | ("POST", "/remote-update/rollouts/{id}/start") => {
+            (Who::Owner, &it.rollout, String::new())
+        }
+        ("GET", "/devices/{id}/deployments") | ("GET" | "POST", "/devices/{id}/deploy") => {
+            (Who::Owner, &it.device, "newest=none".to_owned())
+        }
         _ => return None,
     })
 }
@@ -295,7 +326,9 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
     let decides = method == "POST"
         && pattern.starts_with("/organisations/{organisation}/")
         && !["settings", "audit-log/export"].iter().any(|end| pattern.ends_with(&format!("}}/{end}")));
+    let deploys = pattern.starts_with("/remote-update/") || pattern == "/devices/{id}/deploy";
     let fresh = decides
+        || (method == "POST" && deploys)
         || matches!(
             (method, pattern),
             (
@@ -406,6 +439,10 @@ async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
     let key = keys.iter().find(|key| key.exchanged_at.is_none()).expect("a key");
     let asked = json!({ "client_id": "t", "login_hint": "other" });
     let code = desk.device_call("POST", "/client/device", None, Some(asked)).await.text("user_code");
+    device.describe(json!({ "capabilities": { "ota": "enabled" } })).await;
+    let by = desk.manager(ann, ann.account).await;
+    let artefact = desk.artefact(&by, "to be deleted").await;
+    let rollout = rollouts::preview(&desk.app, &by, artefact, "").await.expect("a preview");
     let world = World {
         account: ann.account.to_string(),
         organisation,
@@ -418,6 +455,8 @@ async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
         key: key.id.to_string(),
         code,
         deployment: desk.deployment(ann, ann.account, device.id).await.to_string(),
+        artefact: artefact.to_string(),
+        rollout: rollout.to_string(),
         api_token,
         its_device,
         its_key,
@@ -457,7 +496,7 @@ fn turn(method: &str, pattern: &str) -> u8 {
         ("POST", "/organisations/{organisation}/invitations/{invitation}/revoke") | ("DELETE", "/me") => 7,
         // It takes the place of the key that other rows name.
         ("POST", "/imager/" | "/devices/{id}/sign-out") => 8,
-        ("POST", "/devices/{id}/delete")
+        ("POST", "/devices/{id}/delete" | "/remote-update/artefacts/{id}/delete")
         | (
             "DELETE",
             "/organisation/auth-keys/{id}"

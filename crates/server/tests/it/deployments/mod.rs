@@ -2,8 +2,11 @@
 
 mod artefacts;
 mod keys;
+mod library_pages;
+mod pages;
 mod races;
 mod reports;
+mod rollout_pages;
 mod rollouts;
 mod states;
 

@@ -1,0 +1,188 @@
+//! The Remote update tab and what it leads to. Whoever is in the account may look; only who manages its
+//! updates changes anything, and only after a fresh sign-in.
+
+mod device;
+mod library;
+mod one;
+mod rollouts;
+
+use super::{DeploymentError, Manager};
+use crate::accounts;
+use crate::app::{App, Ctx};
+use crate::auth::SignedIn;
+use crate::devices::pages::{Failed, failed};
+use crate::error::ApiFailure;
+use crate::organisations;
+use crate::web::frames;
+use crate::web::layout::Frame;
+use crate::web::page;
+use axum::Router;
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use bramble_model::account::{Deed, Standing};
+use bramble_store::StoreError;
+use bramble_wire::AccountId;
+
+pub(super) fn routes() -> Router<Ctx> {
+    library::routes().merge(device::routes()).merge(one::routes()).merge(rollouts::routes())
+}
+
+/// The tab's word.
+const TAB: &str = "Remote update";
+/// Rows of one page of a list.
+const PAGE: u64 = 100;
+/// Artefacts that a menu offers.
+const CHOICES: u64 = 200;
+
+/// The account whose updates a page shows, and what its reader is to it.
+struct Place {
+    standing: Standing,
+    /// Where the account's pages begin.
+    root: String,
+}
+
+impl Place {
+    fn of(standing: Standing) -> Self {
+        Self { root: frames::root(standing.kind, standing.account), standing }
+    }
+
+    /// The account that something found by its id belongs to, if the reader is in it.
+    async fn with(app: &App, who: &SignedIn, account: AccountId) -> Result<Self, DeploymentError> {
+        let standing = accounts::standing(app, who.user, account).await?;
+        let standing = standing.filter(|it| it.may(Deed::ViewDevices));
+        standing.map(Self::of).ok_or(DeploymentError::NotFound)
+    }
+
+    fn account(&self) -> AccountId {
+        self.standing.account
+    }
+
+    fn manages(&self) -> bool {
+        self.standing.may(Deed::ManageUpdates)
+    }
+
+    /// Its first page about updates.
+    fn tab(&self) -> String {
+        format!("{}/remote-update", self.root)
+    }
+
+    fn frame(&self, app: &App, who: &SignedIn) -> Frame {
+        frames::of_account(app, who, self.account(), TAB)
+    }
+}
+
+/// A page about the account that its path names: an organisation, or the reader's own.
+struct Reader {
+    who: SignedIn,
+    place: Place,
+}
+
+impl FromRequestParts<Ctx> for Reader {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Ctx) -> Result<Self, Response> {
+        let who = <SignedIn as FromRequestParts<Ctx>>::from_request_parts(parts, app).await?;
+        let Ok(params) = <RawPathParams as FromRequestParts<Ctx>>::from_request_parts(parts, app).await
+        else {
+            return Err(failed(app, &who, ApiFailure::not_found()));
+        };
+        let named = params.iter().find(|(name, _)| *name == "organisation").map(|(_, id)| id.to_owned());
+        let standing = match named {
+            None => match crate::devices::pages::personal(app, &who).await {
+                Ok(standing) => standing,
+                Err(error) => return Err(failed(app, &who, error.into())),
+            },
+            Some(id) => match organisations::enter(app, &who, &id, Deed::ViewDevices).await {
+                Ok(standing) => standing,
+                Err(error) => return Err(organisations::pages::refused(app, &who, error)),
+            },
+        };
+        Ok(Self { who, place: Place::of(standing) })
+    }
+}
+
+impl Reader {
+    /// Somebody who changes things here. To others the account has none of it.
+    async fn manager(&self, app: &App) -> Result<Manager, DeploymentError> {
+        Manager::person(app, &self.who, self.place.account()).await
+    }
+}
+
+/// An artefact that a menu offers.
+struct Choice {
+    id: String,
+    name: String,
+    chosen: bool,
+}
+
+/// The artefacts of an account for a menu, by name, and whether there are more than it shows.
+async fn choices(app: &App, place: &Place, chosen: &str) -> Result<(Vec<Choice>, bool), StoreError> {
+    let (mut found, total) = app.store.artefacts(place.account(), "", 0, CHOICES).await?;
+    if let Ok(id) = chosen.parse()
+        && !found.iter().any(|it| it.id == id)
+    {
+        found.extend(app.store.artefact(place.account(), id).await?);
+    }
+    let more = total > found.len() as u64;
+    let choice = |it: bramble_store::artefacts::Artefact| {
+        let id = it.id.to_string();
+        Choice { chosen: id == chosen, id, name: it.description.name }
+    };
+    Ok((found.into_iter().map(choice).collect(), more))
+}
+
+/// What somebody typed to describe a new artefact, and what is wrong with it.
+#[derive(Default)]
+struct NewArtefact {
+    name: String,
+    name_error: String,
+    uri: String,
+    uri_error: String,
+    checksum: String,
+    checksum_error: String,
+}
+
+impl NewArtefact {
+    fn refused(mut self, problems: bramble_model::artefact::Problems) -> Self {
+        self.name_error = problems.name.unwrap_or_default();
+        self.uri_error = problems.uri.unwrap_or_default();
+        self.checksum_error = problems.checksum.unwrap_or_default();
+        self
+    }
+
+    fn is_refused(&self) -> bool {
+        [&self.name_error, &self.uri_error, &self.checksum_error].iter().any(|it| !it.is_empty())
+    }
+}
+
+/// Nothing was done, and why, as a page.
+fn sorry(app: &App, who: &SignedIn, status: StatusCode, title: &'static str, text: &'static str) -> Response {
+    page(status, &Failed { frame: frames::personal(app, who, ""), title, text })
+}
+
+fn refused(app: &App, who: &SignedIn, error: DeploymentError) -> Response {
+    match error {
+        DeploymentError::Blocked => {
+            let text = "The trial is over. Set up billing to deploy again; devices keep what they have.";
+            sorry(app, who, StatusCode::FORBIDDEN, "Deployments are blocked", text)
+        }
+        DeploymentError::Refused(_) => {
+            let text =
+                "The deployment has moved on while your page was open. Nothing was done; look at it again.";
+            sorry(app, who, StatusCode::CONFLICT, "That has changed meanwhile", text)
+        }
+        other => failed(app, who, other.into()),
+    }
+}
+
+/// A number of a page in an address.
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or(1).max(1)
+}
+
+/// The first row of a page.
+fn offset(page: u64) -> u64 {
+    page.saturating_sub(1).saturating_mul(PAGE)
+}
