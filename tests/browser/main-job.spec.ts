@@ -74,7 +74,7 @@ test("a device is linked with a code", async ({ page, server, person }) => {
   await page.goto(address ?? "");
   await page.getByLabel("Email address").fill(person.email);
   await page.getByLabel("Password").fill(person.password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByLabel("Name", { exact: true }).fill("Kiosk in the hall");
   await page.getByRole("button", { name: "Create device and sign in" }).click();
   await expect.poll(() => signing.text(), { timeout: 30_000 }).toContain("✓ Signed in");

@@ -77,7 +77,7 @@ pub fn command() -> Command {
                 .subcommand(operators(Command::new("list").about("List everybody who has an account")))
                 .subcommand(person("disable", "Keep somebody out: sign them out everywhere and end their sessions"))
                 .subcommand(person("enable", "Let somebody in again who was disabled"))
-                .subcommand(person("reset-2fa", "Turn off the second factor of somebody who lost it")),
+                .subcommand(person("reset-2fa", "Remove app and passkeys of somebody who lost them")),
         )
         .subcommand(
             group("org", "Organisations")

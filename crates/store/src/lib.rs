@@ -33,6 +33,7 @@ pub mod memberships;
 mod migration;
 pub mod organisation_keys;
 pub mod organisations;
+pub mod passkeys;
 pub mod rollouts;
 pub mod sessions;
 pub mod settings;

@@ -1,7 +1,7 @@
 //! Organisations' members: who belongs to which account, and as what.
 
 use crate::accounts::Account;
-use crate::entity::{account, membership, two_factor, user};
+use crate::entity::{account, membership, passkey, two_factor, user};
 use crate::value::{from_micros, to_micros};
 use crate::{Result, Store, Tx};
 use bramble_model::Timestamp;
@@ -353,7 +353,12 @@ async fn standing(
 
 /// Whether a person proves more than a password: what organisations may require.
 pub(crate) async fn has_second_factor(connection: &impl ConnectionTrait, user: UserId) -> Result<bool> {
-    Ok(two_factor::Entity::find_by_id(user.0).one(connection).await?.is_some())
+    if two_factor::Entity::find_by_id(user.0).one(connection).await?.is_some() {
+        return Ok(true);
+    }
+    // A passkey's authenticator verified its owner: whoever has one has two factors.
+    let passkeys = passkey::Entity::find().filter(passkey::Column::UserId.eq(user.0));
+    Ok(passkeys.one(connection).await?.is_some())
 }
 
 impl From<account::Model> for Account {

@@ -76,11 +76,13 @@ impl Tx {
         Ok(added == 1)
     }
 
-    /// Turns the second factor off, and removes recovery codes and waiting sign-ins with it. `false` if
-    /// it was off already.
+    /// Turns the authenticator app off, and ends waiting sign-ins with it. Without a passkey the recovery
+    /// codes go, too. `false` if it was off already.
     pub async fn turn_off_two_factor(&self, user: UserId) -> Result<bool> {
         let done = two_factor::Entity::delete_by_id(user.0).exec(&self.inner).await?;
-        self.replace_recovery_codes(user, &[]).await?;
+        if self.count_passkeys(user).await? == 0 {
+            self.replace_recovery_codes(user, &[]).await?;
+        }
         self.delete_pending_sign_ins(user).await?;
         Ok(done.rows_affected == 1)
     }

@@ -67,6 +67,8 @@ typed_id! {
     LinkRequestId,
     /// A remote shell, screen sharing or file session.
     SessionId,
+    /// A passkey of a person.
+    PasskeyId,
     /// A browser that signed in.
     WebSessionId,
     /// A line of the audit log.

@@ -21,5 +21,5 @@ pub mod signature;
 
 pub use ids::{
     AccountId, ApiTokenId, ArtefactId, AuditEventId, AuthKeyId, DeploymentId, DeviceId, DeviceIdentityId,
-    InvitationId, LinkRequestId, MailId, RolloutId, SessionId, UserId, WebSessionId,
+    InvitationId, LinkRequestId, MailId, PasskeyId, RolloutId, SessionId, UserId, WebSessionId,
 };

@@ -70,7 +70,7 @@ export async function signIn(page: Page, person: Person): Promise<void> {
 export async function fillSignIn(page: Page, person: Person): Promise<void> {
   await page.getByLabel("Email address").fill(person.email);
   await page.getByLabel("Password").fill(person.password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
 }
 
 /** Another browser, with nothing of the first one's. */

@@ -77,6 +77,16 @@ async fn short(app: &App, caller: &SignedIn, own: AccountId) -> Result<String, S
     let two_factor = super::two_factor_status(app, caller.user).await?;
     let two_factor =
         two_factor.map(|on| json!({ "since": text(on.since), "recovery_codes_left": on.codes_left }));
+    let passkeys = app.store.passkeys(caller.user).await?;
+    let passkeys: Vec<Value> = passkeys
+        .into_iter()
+        .map(|passkey| {
+            json!({
+                "id": passkey.id, "name": passkey.name, "added_at": text(passkey.created_at),
+                "last_used_at": passkey.last_used_at.map(text),
+            })
+        })
+        .collect();
     let browsers = app.store.web_sessions(caller.user, now, now - SESSION_IDLE).await?;
     let browsers: Vec<Value> = browsers
         .into_iter()
@@ -107,7 +117,7 @@ async fn short(app: &App, caller: &SignedIn, own: AccountId) -> Result<String, S
         .collect();
     let first = json!({
         "server": app.config.origin(), "exported_at": text(now), "person": person, "accounts": accounts,
-        "two_factor": two_factor, "browsers": browsers, "auth_keys": keys, "mails": mails,
+        "two_factor": two_factor, "passkeys": passkeys, "browsers": browsers, "auth_keys": keys, "mails": mails,
     });
     let mut document = first.to_string();
     document.pop();

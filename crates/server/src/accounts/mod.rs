@@ -4,7 +4,7 @@
 //! account is told by mail only, never by an answer: sign-in checks a password in any case, sign-up
 //! and the forgotten password answer the same, and in the same time ([`even_out`]).
 //!
-//! What is not here: signing in with another provider, passkeys, organisations.
+//! What is not here: signing in with another provider, organisations.
 
 mod deletion;
 mod email_change;
@@ -12,6 +12,7 @@ mod export;
 mod new_user;
 pub mod operator;
 pub mod pages;
+pub mod passkeys;
 mod password_reset;
 mod sessions;
 mod set_up;
@@ -27,13 +28,13 @@ pub use new_user::{NewUser, create_user, rename};
 pub use password_reset::{change_password, request_reset, reset_password, reset_recipient};
 pub use sessions::{end_all_sessions, end_other_sessions, end_session, sign_out, sweep};
 pub use set_up::{announce_set_up, set_up, set_up_is_open, set_up_link};
-pub use sign_in::{Begun, Browser, Entered, finish_sign_in, prove, sign_in};
+pub use sign_in::{Begun, Browser, Entered, Proof, finish_sign_in, prove, sign_in};
 pub use sign_up::{
     Applicant, gave_password, resend_verification, sign_up, verification_recipient, verify_email,
 };
 pub use two_factor::{
-    Code, SetUp, begin_set_up, continue_set_up, new_recovery_codes, status as two_factor_status, turn_off,
-    turn_on,
+    Code, Second, SetUp, begin_set_up, continue_set_up, new_recovery_codes, recovery_codes_left,
+    status as two_factor_status, turn_off, turn_on,
 };
 pub use user_agent::describe as describe_browser;
 
@@ -70,6 +71,9 @@ pub enum AccountError {
     /// Somebody was first. That an address has an account is told to the operator only.
     #[error("this address has an account already")]
     Taken,
+    /// The public URL does not allow passkeys.
+    #[error("this server cannot use passkeys")]
+    NoPasskeys,
     /// An organisation would be left without an administrator.
     #[error("an organisation needs an administrator")]
     LastAdministrator,

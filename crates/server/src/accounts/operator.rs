@@ -47,7 +47,7 @@ pub async fn list_people(app: &App) -> Result<(Vec<Person>, bool), StoreError> {
             if people.len() == MAX_LISTED {
                 return Ok((people, true));
             }
-            let two_factor = app.store.two_factor(user.id).await?.is_some();
+            let two_factor = app.store.has_second_factor(user.id).await?;
             people.push(Person {
                 verified: user.verified_at.is_some(),
                 disabled: user.disabled_at.is_some(),
@@ -93,7 +93,7 @@ pub async fn enable(app: &App, user: &User) -> Result<bool, StoreError> {
     Ok(changed)
 }
 
-/// Turns a person's second factor off after they lost app and recovery codes. `false` if it was off.
+/// Removes a person's second factors, passkeys included, after they lost them. `false` if they had none.
 pub async fn reset_two_factor(app: &App, user: &User) -> Result<bool, AccountError> {
-    two_factor::turn_off(app, user.id).await
+    two_factor::remove_all(app, user.id).await
 }

@@ -50,6 +50,7 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
     let sessions = tx.sweep_web_sessions(now, now - SESSION_IDLE, now - KNOWN_BROWSER_LIFETIME).await?;
     let links = tx.sweep_mail_links(now - KEEP_LINKS).await?;
     tx.sweep_pending_sign_ins(now).await?;
+    tx.sweep_spent_tokens(now).await?;
     tx.commit().await?;
     if sessions + links > 0 {
         tracing::info!(sessions, links, "removed sessions and links that were over");

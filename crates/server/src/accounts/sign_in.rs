@@ -1,7 +1,8 @@
 //! Signing in with a password, and proving again who one is.
 
 use super::AccountError;
-use super::two_factor::{self, Code, Proved};
+use super::passkeys::{self, Answer, Occasion};
+use super::two_factor::{self, Code, Proved, Second};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::auth::cookies::{PENDING_LIFETIME, SESSION_LIFETIME};
@@ -68,7 +69,7 @@ pub async fn sign_in(
     };
     let tx = app.store.begin().await?;
     confirm(&tx, user.id, &kept, rehashed.as_ref()).await?;
-    let entered = if tx.two_factor(user.id).await?.is_some() {
+    let entered = if tx.has_second_factor(user.id).await? {
         let token = Secret::generate(SecretKind::PendingSignIn, &*app.random);
         let until = app.clock.now() + PENDING_LIFETIME;
         tx.insert_pending_sign_in(&token.hash(), user.id, until).await?;
@@ -89,7 +90,7 @@ pub async fn sign_in(
 pub async fn finish_sign_in(
     app: &App,
     token: &Secret,
-    code: &Code,
+    second: Second<'_>,
     browser: &Browser,
 ) -> Result<Begun, AccountError> {
     let now = app.clock.now();
@@ -100,8 +101,7 @@ pub async fn finish_sign_in(
     };
     let (scope, key) = two_factor::budget(id, known);
     app.throttle.attempt(now, scope, &key)?;
-    let on = app.store.two_factor(id).await?.ok_or(AccountError::DeadLink)?;
-    let proved = two_factor::check(app, id, &on, code)?;
+    let proved = two_factor::check(app, id, second, Occasion::SecondStep(token, id)).await?;
     let tx = app.store.begin().await?;
     let user = tx.lock_user(id).await?.filter(|user| user.disabled_at.is_none());
     let user = user.ok_or(AccountError::DeadLink)?;
@@ -117,29 +117,32 @@ pub async fn finish_sign_in(
     Ok(begun)
 }
 
-/// Checks password and second factor of somebody who is signed in; their session gets a new cookie and
-/// is fresh.
-pub async fn prove(
-    app: &App,
-    caller: &SignedIn,
-    password: &Password,
-    code: &Code,
-) -> Result<Secret, AccountError> {
+/// What somebody who is signed in proves who they are with.
+#[derive(Debug, Clone, Copy)]
+pub enum Proof<'a> {
+    /// The password, and a code if they have a second factor.
+    Password(&'a Password, &'a Code),
+    /// A passkey, alone.
+    Passkey(&'a Answer),
+}
+
+/// Checks who somebody is who is signed in; their session gets a new cookie and is fresh.
+pub async fn prove(app: &App, caller: &SignedIn, proof: Proof<'_>) -> Result<Secret, AccountError> {
     let key = caller.user.to_string();
     app.throttle.attempt(app.clock.now(), Scope::Proof, &key)?;
-    let user = app.store.user(caller.user).await?;
-    let kept = user.and_then(|user| user.password_hash);
-    let verdict = app.passwords.verify(&*app.random, password, kept.as_ref()).await?;
-    let (Some(kept), Verdict::Right { rehashed }) = (kept, verdict) else {
-        return Err(AccountError::WrongCredentials);
+    let (tx, proved) = match proof {
+        Proof::Password(password, code) => prove_by_password(app, caller, password, code).await?,
+        Proof::Passkey(answer) => {
+            let proved = passkeys::check(app, Occasion::Proof(caller), answer).await?;
+            let tx = app.store.begin().await?;
+            let person = tx.lock_user(caller.user).await?.filter(|user| user.disabled_at.is_none());
+            person.ok_or(AccountError::WrongCredentials)?;
+            (tx, Some(Proved::Passkey(Box::new(proved))))
+        }
     };
-    let on = app.store.two_factor(caller.user).await?;
-    let proved = on.map(|on| two_factor::check(app, caller.user, &on, code)).transpose()?;
+    second(app, &tx, caller, proved.as_ref()).await?;
     let cookie = Secret::generate(SecretKind::WebSession, &*app.random);
     let now = app.clock.now();
-    let tx = app.store.begin().await?;
-    confirm(&tx, caller.user, &kept, rehashed.as_ref()).await?;
-    second(app, &tx, caller, proved.as_ref()).await?;
     if !tx.rotate_web_session(caller.session, &caller.token, &cookie.hash(), now).await? {
         return Err(AccountError::WrongCredentials);
     }
@@ -149,14 +152,36 @@ pub async fn prove(
     Ok(cookie)
 }
 
+async fn prove_by_password(
+    app: &App,
+    caller: &SignedIn,
+    password: &Password,
+    code: &Code,
+) -> Result<(Tx, Option<Proved>), AccountError> {
+    let user = app.store.user(caller.user).await?;
+    let kept = user.and_then(|user| user.password_hash);
+    let verdict = app.passwords.verify(&*app.random, password, kept.as_ref()).await?;
+    let (Some(kept), Verdict::Right { rehashed }) = (kept, verdict) else {
+        return Err(AccountError::WrongCredentials);
+    };
+    let mut proved = None;
+    if app.store.has_second_factor(caller.user).await? {
+        let code = Second::Code(code);
+        proved = Some(two_factor::check(app, caller.user, code, Occasion::Proof(caller)).await?);
+    }
+    let tx = app.store.begin().await?;
+    confirm(&tx, caller.user, &kept, rehashed.as_ref()).await?;
+    Ok((tx, proved))
+}
+
 /// The second factor that was checked outside of the transaction, or that none was needed, still counts
 /// inside.
 async fn second(app: &App, tx: &Tx, caller: &SignedIn, proved: Option<&Proved>) -> Result<(), AccountError> {
-    let needed = tx.two_factor(caller.user).await?.is_some();
+    let needed = tx.has_second_factor(caller.user).await?;
     match proved {
-        Some(proved) if needed => two_factor::accept(app, tx, caller.user, &caller.email, proved).await,
+        Some(proved) => two_factor::accept(app, tx, caller.user, &caller.email, proved).await,
         None if needed => Err(AccountError::WrongCredentials),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

@@ -175,7 +175,7 @@ pub async fn verify_email(
         return Err(AccountError::DeadLink);
     }
     // A link proves the address and no second factor.
-    if tx.two_factor(id).await?.is_some() {
+    if tx.has_second_factor(id).await? {
         return Err(AccountError::DeadLink);
     }
     tx.verify_user(id, now).await?;

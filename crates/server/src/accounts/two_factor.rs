@@ -1,10 +1,11 @@
-//! The second factor: an authenticator app, and recovery codes for the day on which it is gone.
+//! The second factor: an authenticator app or a passkey, and recovery codes for the day on which they are gone.
 //!
 //! Turning it on takes a code of the new app. Until then the seed is nowhere but in the page, sealed for
 //! the session that it was made for. A forgotten password leaves the second factor as it is: only the
 //! person, freshly signed in, and the operator turn it off.
 
 use super::AccountError;
+use super::passkeys::{self, Answer, Occasion};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::auth::throttle::Scope;
@@ -34,6 +35,15 @@ impl std::fmt::Debug for Code {
     }
 }
 
+/// What somebody gives as their second factor.
+#[derive(Debug, Clone, Copy)]
+pub enum Second<'a> {
+    /// A code of the app, or a recovery code.
+    Code(&'a Code),
+    /// A passkey.
+    Passkey(&'a Answer),
+}
+
 /// A second factor that was right when it was looked at. It counts once it was accepted in the
 /// transaction of what it allows.
 #[derive(Debug)]
@@ -42,6 +52,8 @@ pub(super) enum Proved {
     Step(i64),
     /// A recovery code.
     Recovery(SecretHash),
+    /// A passkey.
+    Passkey(Box<passkeys::Proved>),
 }
 
 /// A seed that is being set up.
@@ -129,7 +141,7 @@ pub async fn new_recovery_codes(app: &App, caller: &SignedIn) -> Result<Vec<Reco
     let codes = RecoveryCode::generate_all(&*app.random);
     let tx = app.store.begin().await?;
     let person = tx.lock_user(caller.user).await?.ok_or(AccountError::DeadLink)?;
-    if tx.two_factor(caller.user).await?.is_none() {
+    if !tx.has_second_factor(caller.user).await? {
         return Err(AccountError::DeadLink);
     }
     tx.replace_recovery_codes(caller.user, &hashes(&codes)).await?;
@@ -140,12 +152,35 @@ pub async fn new_recovery_codes(app: &App, caller: &SignedIn) -> Result<Vec<Reco
     Ok(codes)
 }
 
-fn hashes(codes: &[RecoveryCode]) -> Vec<SecretHash> {
+pub(super) fn hashes(codes: &[RecoveryCode]) -> Vec<SecretHash> {
     codes.iter().map(RecoveryCode::hash).collect()
 }
 
-/// Turns it off: for the person, who just proved who they are, and for the operator. `false` if it was
-/// off already.
+/// How many recovery codes a person has left; `None` without a second factor.
+pub async fn recovery_codes_left(app: &App, user: UserId) -> Result<Option<u64>, StoreError> {
+    if !app.store.has_second_factor(user).await? {
+        return Ok(None);
+    }
+    app.store.recovery_codes_left(user).await.map(Some)
+}
+
+/// Removes every second factor of a person, for the operator. `false` if there was none.
+pub async fn remove_all(app: &App, user: UserId) -> Result<bool, AccountError> {
+    let tx = app.store.begin().await?;
+    let Some(person) = tx.lock_user(user).await? else { return Ok(false) };
+    // The recovery codes go with the last one.
+    let passkeys = tx.delete_passkeys(user).await?;
+    if !tx.turn_off_two_factor(user).await? && passkeys == 0 {
+        return Ok(false);
+    }
+    mail::queue(app, &tx, mail::two_factor_changed(app, &person.email, false)).await?;
+    tx.commit().await?;
+    app.outbox.wake();
+    tracing::info!(user.id = %user, passkeys, "the operator removed a person's second factors");
+    Ok(true)
+}
+
+/// Turns the app off, for the person, who just proved who they are. `false` if it was off already.
 pub async fn turn_off(app: &App, user: UserId) -> Result<bool, AccountError> {
     let tx = app.store.begin().await?;
     let Some(person) = tx.lock_user(user).await? else { return Ok(false) };
@@ -159,11 +194,26 @@ pub async fn turn_off(app: &App, user: UserId) -> Result<bool, AccountError> {
     Ok(true)
 }
 
-/// Looks at what was typed as the second factor of a person who has one.
-pub(super) fn check(app: &App, user: UserId, on: &TwoFactor, code: &Code) -> Result<Proved, AccountError> {
+/// Looks at what a person who has a second factor gives.
+pub(super) async fn check(
+    app: &App,
+    user: UserId,
+    second: Second<'_>,
+    occasion: Occasion<'_>,
+) -> Result<Proved, AccountError> {
+    match second {
+        Second::Passkey(answer) => {
+            passkeys::check(app, occasion, answer).await.map(|proved| Proved::Passkey(Box::new(proved)))
+        }
+        Second::Code(code) => check_code(app, user, app.store.two_factor(user).await?.as_ref(), code),
+    }
+}
+
+fn check_code(app: &App, user: UserId, on: Option<&TwoFactor>, code: &Code) -> Result<Proved, AccountError> {
     if let Some(recovery) = RecoveryCode::parse(&code.0) {
         return Ok(Proved::Recovery(recovery.hash()));
     }
+    let on = on.ok_or(AccountError::WrongCredentials)?;
     let seed = app.master_key.open(&seed_purpose(user), &on.seed_sealed).ok();
     let Some(seed) = seed.as_deref().and_then(Seed::from_slice) else {
         tracing::error!(user.id = %user, "the seed of a second factor does not open: is this the right master key?");
@@ -192,6 +242,7 @@ pub(super) async fn accept(
             let left = tx.use_recovery_code(user, code).await?.ok_or(AccountError::WrongCredentials)?;
             mail::queue(app, tx, mail::recovery_code_used(app, email, left)).await?;
         }
+        Proved::Passkey(proved) => passkeys::accept(app, tx, proved).await?,
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::messages::{
     self, AccountDeleted, ChangeEmail, EmailChangeAsked, EmailChanged, EmailTaken, Frame, NewRecoveryCodes,
-    Untrusted,
+    PasskeyChanged, Untrusted,
 };
 use super::{Message, message};
 use crate::app::App;
@@ -51,6 +51,22 @@ pub fn email_changed(app: &App, recipient: &str, old: &str, new: &str) -> Messag
 pub fn account_deleted(app: &App, recipient: &str) -> Message {
     let body = AccountDeleted { frame: Frame::of(app), at: messages::moment(app.clock.now()) };
     message("account_deleted", recipient, "Your account was deleted", &body)
+}
+
+/// Tells somebody that a passkey was added to their account, or removed.
+pub fn passkey_changed(app: &App, recipient: &str, name: &str, added: bool) -> Message {
+    let body = PasskeyChanged {
+        frame: Frame::of(app),
+        at: messages::moment(app.clock.now()),
+        name: Untrusted::new(name),
+        added,
+        settings: app.config.url("/settings/account/passkeys"),
+    };
+    if added {
+        message("passkey_added", recipient, "A passkey was added to your account", &body)
+    } else {
+        message("passkey_removed", recipient, "A passkey was removed from your account", &body)
+    }
 }
 
 /// Tells somebody that new recovery codes took the place of the old ones.

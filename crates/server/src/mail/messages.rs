@@ -115,6 +115,13 @@ bodies! {
     }
     /// The account was deleted.
     AccountDeleted / AccountDeletedText / AccountDeletedHtml = "mail/account_deleted.txt", "mail/account_deleted.html" { at: String }
+    /// A passkey was added or removed.
+    PasskeyChanged / PasskeyChangedText / PasskeyChangedHtml = "mail/passkey_changed.txt", "mail/passkey_changed.html" {
+        at: String,
+        name: Untrusted,
+        added: bool,
+        settings: String,
+    }
     /// New recovery codes were made.
     NewRecoveryCodes / NewRecoveryCodesText / NewRecoveryCodesHtml = "mail/new_recovery_codes.txt", "mail/new_recovery_codes.html" {
         at: String,

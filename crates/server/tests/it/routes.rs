@@ -11,6 +11,8 @@ use bramble_server::auth::password::Password;
 use bramble_server::deployments::rollouts;
 use bramble_server::management::tokens;
 use bramble_server::routes::{Caller, Credential, TABLE, credential_of};
+use bramble_store::passkeys::Passkey;
+use bramble_wire::PasskeyId;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -64,6 +66,7 @@ struct World {
     device: String,
     session: String,
     key: String,
+    passkey: String,
     code: String,
     deployment: String,
     artefact: String,
@@ -179,6 +182,33 @@ fn of_organisation(method: &str, pattern: &str) -> Option<(Who, &'static str)> {
     })
 }
 
+/// What people do with their own account: who, whose id, and a form.
+#[expect(clippy::unnested_or_patterns, reason = "a row for each kind of page reads better")]
+fn of_own_account<'w>(method: &str, pattern: &str, it: &'w World) -> Option<(Who, &'w str, &'static str)> {
+    use Who::{Owner, Person};
+    if let Some(below) = pattern.strip_prefix("/fresh") {
+        return Some(match (method, below) {
+            ("GET" | "POST", "") | ("POST", "/question") => (Person, "", ""),
+            _ => return None,
+        });
+    }
+    Some(match (method, pattern.strip_prefix("/settings/account")?) {
+        ("GET", "")
+        | ("GET" | "POST", "/password" | "/email" | "/delete" | "/passkeys")
+        | ("GET" | "POST", "/two-factor" | "/two-factor/turn-off")
+        | ("POST", "/two-factor/recovery-codes" | "/passkeys/question" | "/name" | "/export")
+        | ("POST", "/sessions/end-others") => (Person, "", ""),
+        ("POST", "/passkeys/{id}/name") | ("GET" | "POST", "/passkeys/{id}/remove") => {
+            (Owner, &it.passkey, "name=x")
+        }
+        // A link works for the account that asked for it; to others it is a dead one.
+        ("GET" | "POST", "/email/{token}") => (Person, "none", ""),
+        // Somebody else's id ends nothing and reads as done.
+        ("POST", "/sessions/{id}/end") => (Person, &it.device, ""),
+        _ => return None,
+    })
+}
+
 /// Remote updates: who, whose id, and a body.
 fn of_updates<'a>(method: &str, pattern: &str, it: &'a World) -> Option<(Who, &'a str, String)> {
     Some(match (method, pattern) {
@@ -217,6 +247,9 @@ fn is_open(method: &str, pattern: &str) -> bool {
                 | "/sign-up"
                 | "/forgotten-password"
                 | "/sign-in/second-step"
+                | "/sign-in/second-step/question"
+                | "/sign-in/passkey"
+                | "/sign-in/passkey/question"
                 | "/verify-email/{token}"
                 | "/reset-password/{token}"
                 | "/setup/{token}"
@@ -260,33 +293,15 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         | ("POST", "/verify-email/resend" | "/sign-out" | "/sign-out-everywhere") => {
             (Account, "", String::new())
         }
-        ("GET", "/organisations/new" | "/imager/") => (Person, "", String::new()),
         ("POST", "/organisations/new") => (Person, "", "name=Shed".to_owned()),
         ("GET" | "POST", "/devices/{id}/transfer") => (Owner, device, format!("account={account}")),
         // Whoever has the link may look at it and join.
         ("GET" | "POST", "/invitations/{token}") => (Person, link, String::new()),
         ("GET", "/live") => (Owner, "", String::new()),
-        ("GET", "/fresh" | "/settings" | "/settings/account" | "/settings/auth-keys" | "/verify")
-        | (
-            "GET",
-            "/devices"
-            | "/devices/rows"
-            | "/devices/suggestions"
-            | "/devices/new"
-            | "/settings/account/password",
-        )
-        | ("POST", "/fresh" | "/settings/account/name" | "/settings/account/password")
-        | ("GET" | "POST", "/settings/account/two-factor" | "/settings/account/two-factor/turn-off")
-        | ("GET" | "POST", "/settings/account/email" | "/settings/account/delete")
-        | ("POST", "/settings/account/two-factor/recovery-codes" | "/settings/account/export")
-        | ("POST", "/settings/account/sessions/end-others" | "/settings/auth-keys") => {
-            (Person, "", String::new())
-        }
-        // A link works for the account that asked for it; to others it is a dead one.
-        ("GET" | "POST", "/settings/account/email/{token}") => (Person, "none", String::new()),
+        ("GET", "/organisations/new" | "/imager/" | "/settings" | "/settings/auth-keys" | "/verify")
+        | ("GET", "/devices" | "/devices/rows" | "/devices/suggestions" | "/devices/new")
+        | ("POST", "/settings/auth-keys") => (Person, "", String::new()),
         ("POST", "/imager/") => (Owner, "", format!("account={account}")),
-        // Somebody else's id ends nothing and reads as done.
-        ("POST", "/settings/account/sessions/{id}/end") => (Person, device, String::new()),
         // Whoever sees a device's code may link it, but only to an account of their own.
         ("GET", "/verify/{code}") => (Person, code, String::new()),
         ("POST", "/verify/{code}") => (Owner, code, approve),
@@ -316,7 +331,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         }
         _ => match of_organisation(method, pattern) {
             Some((who, body)) => (who, it.shown_id(pattern), body.to_owned()),
-            None => match of_program(method, pattern, it) {
+            None => match of_own_account(method, pattern, it).or_else(|| of_program(method, pattern, it)) {
                 Some((who, id, body)) => (who, id, body.to_owned()),
                 None => of_updates(method, pattern, it)?,
             },
@@ -345,6 +360,8 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
             ) | ("GET" | "POST", "/settings/account/password")
                 | ("GET" | "POST", "/settings/account/two-factor" | "/settings/account/two-factor/turn-off")
                 | ("GET" | "POST", "/settings/account/email" | "/settings/account/delete")
+                | ("GET" | "POST", "/settings/account/passkeys" | "/settings/account/passkeys/{id}/remove")
+                | ("POST", "/settings/account/passkeys/question")
                 | ("POST", "/settings/account/email/{token}" | "/settings/account/export")
                 | ("POST", "/settings/account/two-factor/recovery-codes")
                 | ("POST", "/devices/{id}/delete" | "/devices/{id}/sign-out")
@@ -418,6 +435,24 @@ async fn of_organisation_programs(desk: &Desk, ann: &Person, organisation: &str)
     [token, device, key.text("id"), artefact, deployment, identity, other, shown]
 }
 
+/// A passkey that nobody can answer for.
+async fn passkey(desk: &Desk, person: &Person) -> PasskeyId {
+    let random: &dyn Random = &OsRandom;
+    let new = Passkey {
+        id: random.id(),
+        user: person.user,
+        credential_id: random.bytes::<16>().to_vec(),
+        credential: "{}".to_owned(),
+        name: "key".to_owned(),
+        created_at: desk.app.clock.now(),
+        last_used_at: None,
+    };
+    let tx = desk.app.store.begin().await.expect("begins");
+    assert!(tx.insert_passkey(&new).await.expect("writes"));
+    tx.commit().await.expect("commits");
+    new.id
+}
+
 async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
     let (organisation, invitation, link, shared_key) = organisation(desk, ann, member).await;
     let [
@@ -453,6 +488,7 @@ async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
         device: device.id.to_string(),
         session: opened.text("id"),
         key: key.id.to_string(),
+        passkey: passkey(desk, ann).await.to_string(),
         code,
         deployment: desk.deployment(ann, ann.account, device.id).await.to_string(),
         artefact: artefact.to_string(),
@@ -495,7 +531,7 @@ fn turn(method: &str, pattern: &str) -> u8 {
         ) => 6,
         ("POST", "/organisations/{organisation}/invitations/{invitation}/revoke") | ("DELETE", "/me") => 7,
         // It takes the place of the key that other rows name.
-        ("POST", "/imager/" | "/devices/{id}/sign-out") => 8,
+        ("POST", "/imager/" | "/devices/{id}/sign-out" | "/settings/account/passkeys/{id}/remove") => 8,
         ("POST", "/devices/{id}/delete" | "/remote-update/artefacts/{id}/delete")
         | (
             "DELETE",
@@ -621,6 +657,7 @@ async fn whoever_is_kept_out_reaches_nothing_of_the_organisation() {
     let desk = Desk::new().await;
     let (ann, mem) = (desk.person("ann").await, desk.person("mem").await);
     let (it, _) = world(&desk, &ann, &mem).await;
+    desk.sql("DELETE FROM passkeys").await;
     let since = desk.app.clock.now().unix_timestamp() * 1_000_000;
     desk.sql(&format!("UPDATE accounts SET two_factor_required_at = {since} WHERE kind = 'organisation'"))
         .await;

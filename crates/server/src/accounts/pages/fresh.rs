@@ -2,7 +2,8 @@
 //! a page is opened, a form that was sent is kept, sealed, inside the page that asks, and sent again.
 
 use super::{Failed, fail, frame, refuse};
-use crate::accounts::{self, Code};
+use crate::accounts::passkeys::{self, Answer};
+use crate::accounts::{self, Code, Proof};
 use crate::app::{App, Ctx};
 use crate::auth::SignedIn;
 use crate::auth::cookies::Cookie;
@@ -48,6 +49,7 @@ struct Page {
     return_to: ReturnTo,
     kept: String,
     second: bool,
+    passkey: bool,
 }
 
 #[derive(Template)]
@@ -144,12 +146,16 @@ async fn render(
     return_to: ReturnTo,
     kept: String,
 ) -> Response {
-    let second = match accounts::two_factor_status(app, caller.user).await {
-        Ok(status) => status.is_some(),
+    let has = async {
+        let second = app.store.has_second_factor(caller.user).await?;
+        Ok::<_, bramble_store::StoreError>((second, !passkeys::list(app, caller.user).await?.is_empty()))
+    };
+    let (second, passkey) = match has.await {
+        Ok((second, passkey)) => (second, passkey && passkeys::unavailable(app).is_none()),
         Err(error) => return refuse(app, error.into()),
     };
     let (frame, email) = (frame(app, caller), caller.email.clone());
-    page(status, &Page { frame, failed, email, return_to, kept, second })
+    page(status, &Page { frame, failed, email, return_to, kept, second, passkey })
 }
 
 #[derive(Default, Deserialize)]
@@ -162,10 +168,18 @@ struct Typed {
     return_to: ReturnTo,
     #[serde(default)]
     kept: String,
+    #[serde(default)]
+    ceremony: String,
+    #[serde(default)]
+    passkey: String,
 }
 
 async fn prove(State(app): State<Ctx>, caller: SignedIn, Form(typed): Form<Typed>) -> Response {
-    let cookie = match accounts::prove(&app, &caller, &typed.password, &typed.code).await {
+    let answer = Answer { ceremony: typed.ceremony, passkey: typed.passkey };
+    let by_passkey = !answer.passkey.is_empty();
+    let password = Proof::Password(&typed.password, &typed.code);
+    let proof = if by_passkey { Proof::Passkey(&answer) } else { password };
+    let cookie = match accounts::prove(&app, &caller, proof).await {
         Ok(cookie) => cookie,
         Err(error) => {
             return match fail(&app, error, WRONG) {

@@ -5,6 +5,7 @@ mod deletion;
 mod email_change;
 pub mod fresh;
 mod operator;
+mod passkeys;
 mod reset;
 mod settings;
 mod sign_in;
@@ -40,6 +41,7 @@ pub fn routes() -> Router<Ctx> {
         .merge(email_change::routes())
         .merge(deletion::routes())
         .merge(two_factor::routes())
+        .merge(passkeys::routes())
         .merge(operator::routes())
 }
 
@@ -129,6 +131,10 @@ fn refuse(app: &App, error: AccountError) -> Response {
         AccountError::LastAdministrator | AccountError::Changed => {
             let text = "Something changed at the same moment. Go back, look at it again, then try once more.";
             message(app, StatusCode::CONFLICT, "That has changed meanwhile", text, None)
+        }
+        AccountError::NoPasskeys => {
+            let text = crate::accounts::passkeys::unavailable(app).unwrap_or_default();
+            message(app, StatusCode::CONFLICT, "This server cannot use passkeys", text, None)
         }
         // Told to the operator only; here nobody learns who has an account.
         AccountError::Invalid(_) | AccountError::WrongCredentials | AccountError::Taken => message(

@@ -41,6 +41,7 @@ struct Page {
     browsers: Vec<Row>,
     others: bool,
     two_factor: bool,
+    passkeys: usize,
 }
 
 /// A browser that is signed in.
@@ -118,9 +119,13 @@ async fn render(
         Ok(status) => status.is_some(),
         Err(error) => return refuse(app, AccountError::Store(error)),
     };
+    let passkeys = match accounts::passkeys::list(app, caller.user).await {
+        Ok(passkeys) => passkeys.len(),
+        Err(error) => return refuse(app, AccountError::Store(error)),
+    };
     let others = browsers.len() > 1;
     let email = caller.email.clone();
-    page(status, &Page { frame, failed, typed_name, email, browsers, others, two_factor })
+    page(status, &Page { frame, failed, typed_name, email, browsers, others, two_factor, passkeys })
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -34,6 +34,7 @@ struct Page {
     email: String,
     return_to: ReturnTo,
     sign_up: bool,
+    passkeys: bool,
     password_changed: bool,
 }
 
@@ -94,7 +95,18 @@ fn render(
 ) -> Response {
     let sign_up = app.config.registration == Registration::Open;
     let frame = frame_signed_out(app);
-    page(status, &Page { frame, failed, email, return_to, sign_up, password_changed })
+    let passkeys = accounts::passkeys::unavailable(app).is_none();
+    page(status, &Page { frame, failed, email, return_to, sign_up, passkeys, password_changed })
+}
+
+/// The page again, after a passkey that did not sign in.
+pub(super) fn passkey_failed(app: &App, error: AccountError, return_to: ReturnTo) -> Response {
+    let wrong = "This passkey does not sign in here: it was removed, or it waited too long. Try again, or use \
+                 your password.";
+    match fail(app, error, wrong) {
+        Ok((status, failed)) => render(app, status, failed, String::new(), return_to, false),
+        Err(response) => *response,
+    }
 }
 
 async fn sign_out(State(app): State<Ctx>, Account(caller): Account) -> Response {

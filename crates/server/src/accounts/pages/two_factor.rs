@@ -2,7 +2,8 @@
 //! form that made them and nowhere else.
 
 use super::{AccountError, Browser, Failed, begun, fail, frame, frame_signed_out, refuse};
-use crate::accounts::{self, Code, SetUp};
+use crate::accounts::passkeys::Answer;
+use crate::accounts::{self, Code, Second, SetUp};
 use crate::app::{App, Ctx};
 use crate::auth::cookies::Cookie;
 use crate::auth::return_to::ReturnTo;
@@ -19,6 +20,7 @@ use axum::routing::{get, post};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bramble_model::two_factor::{FEW_RECOVERY_CODES, RecoveryCode};
+use bramble_wire::UserId;
 use qrcode::QrCode;
 use qrcode::render::svg;
 use serde::Deserialize;
@@ -28,6 +30,8 @@ pub(super) const SECOND_STEP: &str = "/sign-in/second-step";
 const PAGE: &str = "/settings/account/two-factor";
 const WRONG: &str = "That is not the code that the app shows now. A code works once and for about a minute: \
                      wait for the next one, and check the clock of your phone.";
+
+const WRONG_PASSKEY: &str = "This passkey was refused. Try again, or use a code.";
 
 pub(super) fn routes() -> Router<Ctx> {
     Router::new()
@@ -43,6 +47,9 @@ struct SecondStep {
     frame: Frame,
     failed: Failed,
     return_to: ReturnTo,
+    /// What the person has, besides recovery codes.
+    app: bool,
+    passkey: bool,
 }
 
 #[derive(Template)]
@@ -77,6 +84,7 @@ struct ShownOnce {
     turned_on: bool,
     codes: String,
     file: String,
+    next: &'static str,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -93,6 +101,10 @@ struct Typed {
     return_to: ReturnTo,
     #[serde(default)]
     set_up: String,
+    #[serde(default)]
+    ceremony: String,
+    #[serde(default)]
+    passkey: String,
 }
 
 async fn second_step(State(app): State<Ctx>, headers: HeaderMap, Query(wish): Query<Wish>) -> Response {
@@ -100,14 +112,25 @@ async fn second_step(State(app): State<Ctx>, headers: HeaderMap, Query(wish): Qu
         return Redirect::to(&wish.return_to.on("/sign-in")).into_response();
     };
     match app.store.pending_sign_in(&token.hash(), app.clock.now()).await {
-        Ok(Some(_)) => ask(&app, StatusCode::OK, Failed::default(), wish.return_to),
+        Ok(Some(user)) => ask(&app, user, StatusCode::OK, Failed::default(), wish.return_to).await,
         Ok(None) => start_again(&app, &wish.return_to),
         Err(error) => refuse(&app, error.into()),
     }
 }
 
-fn ask(app: &App, status: StatusCode, failed: Failed, return_to: ReturnTo) -> Response {
-    page(status, &SecondStep { frame: frame_signed_out(app), failed, return_to })
+async fn ask(app: &App, user: UserId, status: StatusCode, failed: Failed, return_to: ReturnTo) -> Response {
+    let has = async {
+        let code = app.store.two_factor(user).await?.is_some();
+        let passkey = !app.store.passkeys(user).await?.is_empty();
+        Ok::<_, bramble_store::StoreError>((code, passkey && accounts::passkeys::unavailable(app).is_none()))
+    };
+    match has.await {
+        Ok((code, passkey)) => {
+            let frame = frame_signed_out(app);
+            page(status, &SecondStep { frame, failed, return_to, app: code, passkey })
+        }
+        Err(error) => refuse(app, error.into()),
+    }
 }
 
 /// The sign-in waited too long, or was finished: the password is asked for again.
@@ -129,11 +152,19 @@ async fn finish(
     let Some(token) = Cookie::PendingSignIn.read(&app, &headers) else {
         return start_again(&app, &typed.return_to);
     };
-    match accounts::finish_sign_in(&app, &token, &typed.code, &browser).await {
+    let user = match app.store.pending_sign_in(&token.hash(), app.clock.now()).await {
+        Ok(Some(user)) => user,
+        Ok(None) => return start_again(&app, &typed.return_to),
+        Err(error) => return refuse(&app, error.into()),
+    };
+    let answer = Answer { ceremony: typed.ceremony, passkey: typed.passkey };
+    let by_passkey = !answer.passkey.is_empty();
+    let second = if by_passkey { Second::Passkey(&answer) } else { Second::Code(&typed.code) };
+    match accounts::finish_sign_in(&app, &token, second, &browser).await {
         Ok(session) => forget(&app, begun(&app, &session, typed.return_to.as_str())),
         Err(AccountError::DeadLink) => start_again(&app, &typed.return_to),
-        Err(error) => match fail(&app, error, WRONG) {
-            Ok((status, failed)) => ask(&app, status, failed, typed.return_to),
+        Err(error) => match fail(&app, error, if by_passkey { WRONG_PASSKEY } else { WRONG }) {
+            Ok((status, failed)) => ask(&app, user, status, failed, typed.return_to).await,
             Err(response) => *response,
         },
     }
@@ -194,7 +225,7 @@ async fn turn_on(State(app): State<Ctx>, Fresh(caller): Fresh, Form(typed): Form
         return Redirect::to(PAGE).into_response();
     };
     match accounts::turn_on(&app, &caller, &set_up, &typed.code).await {
-        Ok(codes) => shown_once(&app, &caller, &codes, true),
+        Ok(codes) => shown_once(&app, &caller, &codes, true, PAGE),
         // On already: sent twice, or from another browser.
         Err(AccountError::Taken) => Redirect::to(PAGE).into_response(),
         Err(error) => match fail(&app, error, WRONG) {
@@ -206,20 +237,27 @@ async fn turn_on(State(app): State<Ctx>, Fresh(caller): Fresh, Form(typed): Form
 
 async fn new_codes(State(app): State<Ctx>, Fresh(caller): Fresh) -> Response {
     match accounts::new_recovery_codes(&app, &caller).await {
-        Ok(codes) => shown_once(&app, &caller, &codes, false),
+        Ok(codes) => shown_once(&app, &caller, &codes, false, "/settings/account"),
         Err(AccountError::DeadLink) => Redirect::to(PAGE).into_response(),
         Err(error) => refuse(&app, error),
     }
 }
 
-fn shown_once(app: &App, caller: &SignedIn, codes: &[RecoveryCode], turned_on: bool) -> Response {
+/// The recovery codes, this once.
+pub(super) fn shown_once(
+    app: &App,
+    caller: &SignedIn,
+    codes: &[RecoveryCode],
+    turned_on: bool,
+    next: &'static str,
+) -> Response {
     let codes = codes.iter().map(RecoveryCode::expose).collect::<Vec<_>>().join("\n");
     let file = STANDARD.encode(format!(
         "Recovery codes for {} on {}\nEach lets you in once.\n\n{codes}\n",
         caller.email,
         app.config.origin()
     ));
-    page(StatusCode::OK, &ShownOnce { frame: frame(app, caller), turned_on, codes, file })
+    page(StatusCode::OK, &ShownOnce { frame: frame(app, caller), turned_on, codes, file, next })
 }
 
 async fn confirm_off(State(app): State<Ctx>, Fresh(caller): Fresh) -> Response {
