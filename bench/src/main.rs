@@ -9,11 +9,12 @@ mod report;
 mod session;
 mod ssh;
 mod start;
+mod updates;
 
 use report::Report;
 
 /// What can be asked for besides the parts of a session.
-const PARTS: [&str; 3] = ["start", "idle", "api"];
+const PARTS: [&str; 4] = ["start", "idle", "api", "told"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> std::process::ExitCode {
@@ -34,6 +35,9 @@ async fn main() -> std::process::ExitCode {
     }
     if wanted("api") {
         report.add(api::measure().await);
+    }
+    if wanted("told") {
+        report.add(updates::measure().await);
     }
     let of_session: Vec<&str> = session::PARTS.into_iter().filter(|part| wanted(part)).collect();
     if !of_session.is_empty() {

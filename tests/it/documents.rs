@@ -1,5 +1,7 @@
 //! Documents that can be wrong are run or compared with what they describe.
 
+use bramble_testkit::{TestServer, UpdatableDevice};
+use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -130,4 +132,75 @@ async fn the_requests_of_the_api_guide_work() {
     let said = String::from_utf8_lossy(&output.stderr);
     let answered = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{answered}\n\n{said}");
+}
+
+/// A server with an organisation, a token of it, and a device of its that takes remote updates.
+struct Organisation {
+    server: TestServer,
+    token: String,
+    device: UpdatableDevice,
+    id: String,
+}
+
+impl Organisation {
+    async fn new() -> Self {
+        let server = TestServer::start().await;
+        let ann = server.person("Ann").await;
+        let made = ["org", "create", "--name", "Kiosks", "--administrator", &ann.email, "--json"];
+        let made: Value = serde_json::from_str(&server.bramble(&made, "").await.success()).expect("JSON");
+        let organisation = made["id"].as_str().expect("an id");
+        let made = ["token", "create", "--org", organisation, "--description", "guide"];
+        let made = server.bramble(&made, "").await.success();
+        let token =
+            made.split_whitespace().find(|word| word.starts_with("rporg_")).expect("a token").to_owned();
+        let ask = |method: &str, path: &str| {
+            let url = format!("{}/organisation/{path}", server.url());
+            server.http().request(method.parse().expect("a method"), url).bearer_auth(&token)
+        };
+        let key = ask("POST", "auth-keys").json(&json!({ "description": "guide" })).send().await;
+        let key: Value = key.expect("an answer").json().await.expect("JSON");
+        let secret = key["secret"].as_str().unwrap_or_else(|| panic!("no key in {key}"));
+        let device = UpdatableDevice::linked(&server, secret).await;
+        let listed = ask("GET", "devices").send().await.expect("an answer");
+        let listed: Value = listed.json().await.expect("JSON");
+        let id = listed["devices"][0]["id"].as_str().unwrap_or_else(|| panic!("no device in {listed}"));
+        let id = id.to_owned();
+        Self { server, token, device, id }
+    }
+}
+
+#[tokio::test]
+async fn the_guide_to_remote_updates_works_from_start_to_end() {
+    let text = fs::read_to_string(root().join("docs/remote-update.md")).expect("the guide");
+    let examples = examples(&text);
+    assert!(examples.len() >= 6, "{examples:?}");
+    assert!(
+        !examples.iter().any(|example| example.contains("apt-get")),
+        "nothing here may change this machine"
+    );
+    let there = Organisation::new().await;
+    let folder = there.device.files().join("guide");
+    fs::create_dir(&folder).expect("a folder");
+    let programs = bramble_testkit::program("otamaker");
+    let path = std::env::var("PATH").expect("a PATH");
+    // One after another in one shell, as a reader has it.
+    let output = tokio::process::Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &examples.join("\n")])
+        .env("PATH", format!("{}:{path}", programs.parent().expect("a folder").display()))
+        .env("SERVER", there.server.url())
+        .env("TOKEN", &there.token)
+        .env("DEVICE", &there.id)
+        .env("URI", format!("file://{}/hello-1.0.tar.zst", folder.display()))
+        .current_dir(&folder)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .expect("bash runs");
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{complained}");
+    // What the script printed on the device came back through the API, and the system's artefact is whole.
+    for expected in ["Artefact: hello-1.0.tar.zst", "Hello from ", "_contents_.yaml\nboot\nsystem\n"] {
+        assert!(said.contains(expected), "{expected}: {said}\n{complained}");
+    }
 }

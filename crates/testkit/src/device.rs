@@ -16,6 +16,8 @@ use tokio::process::Command;
 #[derive(Debug)]
 pub struct TestDevice {
     home: TempDir,
+    /// More of the daemon's environment.
+    variables: Vec<(String, String)>,
     running: Option<Running>,
 }
 
@@ -25,11 +27,20 @@ impl TestDevice {
     /// # Panics
     /// If it does not.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more in its environment.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub async fn start_with(variables: &[(&str, String)]) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
         for folder in ["run", ".config"] {
             fs::create_dir(home.path().join(folder)).expect("a folder");
         }
-        let mut device = Self { home, running: None };
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let mut device = Self { home, variables, running: None };
         device.start_again().await;
         device
     }
@@ -70,6 +81,7 @@ impl TestDevice {
             .env("XDG_CONFIG_HOME", self.home.path().join(".config"))
             .env("XDG_RUNTIME_DIR", self.home.path().join("run"))
             .env("LANG", "C.UTF-8")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.home.path());
         command
     }

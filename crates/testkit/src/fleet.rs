@@ -4,6 +4,7 @@ use crate::{Dialer, EventStream, Person, TestServer};
 use bramble_model::tags::Tags;
 use bramble_model::{Clock, OsRandom, Random, Secret, SecretKind, SystemClock};
 use bramble_store::{Store, Target, devices::NewDevice};
+use bramble_wire::device_api::{Capabilities, Capability, Me};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use tokio::{
@@ -39,6 +40,20 @@ impl Fleet {
     /// # Panics
     /// If the database does not take them.
     pub async fn insert(server: &TestServer, owner: &Person, count: usize) -> Self {
+        Self::insert_described(server, owner, count, None).await
+    }
+
+    /// The same of devices that allow remote updates.
+    ///
+    /// # Panics
+    /// If the database does not take them.
+    pub async fn insert_updatable(server: &TestServer, owner: &Person, count: usize) -> Self {
+        let capabilities = Capabilities { ota: Some(Capability::Enabled), ..Capabilities::default() };
+        let me = Me { capabilities, ..Me::default() };
+        Self::insert_described(server, owner, count, Some(&me)).await
+    }
+
+    async fn insert_described(server: &TestServer, owner: &Person, count: usize, me: Option<&Me>) -> Self {
         let store = Store::open(&Target::Sqlite(server.data().join("bramble.db"))).await.expect("it opens");
         let random: &dyn Random = &OsRandom;
         let now = SystemClock.now();
@@ -48,9 +63,10 @@ impl Fleet {
         let tx = store.begin().await.expect("a transaction");
         for number in 0..count {
             let token = Secret::generate(SecretKind::DeviceToken, random);
+            let id = random.id();
             tx.insert_device(NewDevice {
                 tags: Tags::default(),
-                id: random.id(),
+                id,
                 account,
                 name: format!("fleet-{number}"),
                 serial_number: format!("fleet{number:08}"),
@@ -61,6 +77,9 @@ impl Fleet {
             })
             .await
             .expect("a device");
+            if let Some(me) = me {
+                tx.describe_device(id, me).await.expect("what it says of itself");
+            }
             tokens.push(token.expose().to_owned());
         }
         tx.commit().await.expect("committed");

@@ -17,6 +17,7 @@ mod fleet;
 mod programs;
 mod server;
 mod tls;
+mod updatable;
 
 pub use canary::find_canaries;
 pub use chaos::ChaosProxy;
@@ -27,3 +28,4 @@ pub use fleet::{Fleet, raise_open_files};
 pub use programs::{Finished, Running, free_port, program, resident_kb};
 pub use server::{Person, ServerBuilder, TestServer};
 pub use tls::Authority;
+pub use updatable::UpdatableDevice;
