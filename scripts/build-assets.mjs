@@ -15,13 +15,15 @@ const out = process.argv[2];
 const release = process.argv.includes("--release");
 
 /** What pages load, by logical name. */
-const bundles = ["css/app.css", "css/shell.css", "ts/theme.ts", "ts/app.ts", "ts/shell/main.ts"];
+const bundles = ["css/app.css", "css/shell.css", "ts/theme.ts", "ts/app.ts", "ts/shell/main.ts", "css/screen.css", "ts/screen/main.ts"];
 const names = {
   "css/app.css": "app.css",
   "css/shell.css": "shell.css",
   "ts/theme.ts": "theme.js",
   "ts/app.ts": "app.js",
   "ts/shell/main.ts": "shell.js",
+  "css/screen.css": "screen.css",
+  "ts/screen/main.ts": "screen.js",
 };
 const types = {
   ".css": "text/css; charset=utf-8",

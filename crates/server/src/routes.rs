@@ -290,6 +290,7 @@ pub const TABLE: &[(&str, &str, Caller)] = &[
     ("POST", "/devices/{id}/sign-out", Caller::Proved),
     ("POST", "/devices/{id}/sessions/{session}/end", Caller::Proved),
     ("GET", "/devices/{id}/shell", Caller::Proved),
+    ("GET", "/devices/{id}/screen", Caller::Proved),
     ("POST", "/sessions", Caller::Proved),
     ("DELETE", "/sessions/{id}", Caller::Proved),
     ("POST", "/sessions/{id}/offer", Caller::Proved),

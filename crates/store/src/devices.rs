@@ -51,6 +51,8 @@ pub struct Device {
     pub duplicate_seen_at: Option<Timestamp>,
     /// What it can do.
     pub capabilities: Capabilities,
+    /// Why screen sharing is unavailable, as the device says.
+    pub vnc_reason: Option<String>,
     /// Host name.
     pub hostname: Option<String>,
     /// Version of its client.
@@ -474,6 +476,7 @@ fn description(me: &Me) -> ActiveModel {
         }
     };
     keep(&mut row.client_version, me.client_version.as_ref());
+    keep(&mut row.vnc_reason, me.vnc_reason.as_ref());
     keep(&mut row.hostname, me.hostname.as_ref());
     keep(&mut row.kernel_architecture, me.kernel_architecture.as_ref());
     if let Some(board) = &me.board {
@@ -536,6 +539,7 @@ pub(crate) fn device(row: Model) -> Device {
             ota: capability(row.ota),
             files: capability(row.files),
         },
+        vnc_reason: row.vnc_reason.filter(|text| !text.is_empty()),
         hostname: row.hostname,
         client_version: row.client_version,
         board: Board { model: row.board_model, revision: row.board_revision, memory: row.board_memory },

@@ -17,7 +17,7 @@ export class Device {
   /** Starts the daemon, linked to nobody. */
   static async start(server: Server, more: NodeJS.ProcessEnv = {}): Promise<Device> {
     const home = mkdtempSync(join(server.folder, "device-"));
-    mkdirSync(join(home, "run"));
+    mkdirSync(join(home, "run"), { mode: 0o700 });
     mkdirSync(join(home, ".config"));
     const device = new Device(home, server, more);
     await device.startAgain();
@@ -79,6 +79,17 @@ export class Device {
   /** Starts `signin` without a key; it goes on until somebody approves. */
   startSignIn(): Running {
     return Running.start(program("rpi-connect"), ["signin", ...this.where], join(this.home, "signin.log"), this.env);
+  }
+
+  /** Where the desktop's VNC server listens. */
+  get vncSocket(): string {
+    return join(this.home, "run", "rpi-connect-wayvnc.sock");
+  }
+
+  /** Runs what the unit of the VNC server runs, for the desktop behind this socket. */
+  serveScreen(display: string): Running {
+    const env = { ...this.env, WAYLAND_DISPLAY: display };
+    return Running.start(program("rpi-connect"), ["serve-screen"], join(this.home, "wayvnc.log"), env);
   }
 
   async online(): Promise<void> {

@@ -18,7 +18,7 @@ use std::{
 };
 
 /// Longest time between two looks for a desktop.
-const LOOK: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_secs(2);
 /// Between a compositor's socket and somebody who listens on it.
 const SETTLE: Duration = Duration::from_millis(100);
 

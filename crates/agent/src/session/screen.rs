@@ -79,11 +79,18 @@ impl ScreenSettings {
         }
         let sockets =
             fs::read_to_string("/proc/net/unix").map_err(|error| ScreenError::Io(error.to_string()))?;
-        // A socket whose server was killed keeps its name.
-        if listens(&sockets, &self.socket.to_string_lossy()) { Ok(()) } else { Err(ScreenError::NotRunning) }
+        if listens(&sockets, &self.socket.to_string_lossy()) {
+            return Ok(());
+        }
+        // A socket whose server was killed keeps its name. One of another network namespace is not listed.
+        self.reach().map(|_| ())
     }
 
     fn connect(&self) -> Result<UnixStream, ScreenError> {
+        register(self.reach()?).map_err(|error| ScreenError::Io(error.to_string()))
+    }
+
+    fn reach(&self) -> Result<OwnedFd, ScreenError> {
         let address = SocketAddrUnix::new(&self.socket).map_err(words)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket =
@@ -93,7 +100,7 @@ impl ScreenSettings {
         if peer.uid != rustix::process::geteuid() {
             return Err(ScreenError::Foreign);
         }
-        register(socket).map_err(|error| ScreenError::Io(error.to_string()))
+        Ok(socket)
     }
 }
 

@@ -136,6 +136,7 @@ fn is_news(known: &Device, me: &Me) -> bool {
         [(said.vnc, had.vnc), (said.shell, had.shell), (said.ota, had.ota), (said.files, had.files)];
     let (board, os) = (me.board.as_ref(), me.os.as_ref());
     let texts = [
+        (me.vnc_reason.as_ref().filter(|text| !text.is_empty()), &known.vnc_reason),
         (me.hostname.as_ref(), &known.hostname),
         (me.client_version.as_ref(), &known.client_version),
         (me.kernel_architecture.as_ref(), &known.kernel_architecture),
@@ -148,6 +149,7 @@ fn is_news(known: &Device, me: &Me) -> bool {
     ];
     capabilities.iter().any(|(said, known)| differs(said.as_ref(), known.as_ref()))
         || texts.iter().any(|(said, known)| differs(*said, known.as_ref()))
+        || (known.vnc_reason.is_some() && me.vnc_reason.as_ref().is_some_and(String::is_empty))
         || differs(me.pico.as_ref(), known.pico.as_ref())
         || (me.signing.is_some() && !known.signing_required)
 }
@@ -156,9 +158,9 @@ fn kinds(c: Capabilities) -> [(SessionKind, Option<Capability>); 3] {
     [(SessionKind::Shell, c.shell), (SessionKind::Vnc, c.vnc), (SessionKind::Files, c.files)]
 }
 
-/// Whether a device allows sessions of a kind.
-pub fn allows(device: &Device, kind: SessionKind) -> bool {
-    kinds(device.capabilities).into_iter().any(|(k, c)| k == kind && c == Some(Capability::Enabled))
+/// What a device says of sessions of a kind.
+pub fn capability(device: &Device, kind: SessionKind) -> Option<Capability> {
+    kinds(device.capabilities).into_iter().find(|(k, _)| *k == kind).and_then(|(_, c)| c)
 }
 
 /// Refuses what is too long, cleans what is shown.
@@ -174,6 +176,7 @@ fn checked(mut me: Me) -> Result<Me, DeviceError> {
         Ok(())
     };
     clean("hostname", &mut me.hostname, MAX_HOSTNAME)?;
+    clean("vnc_reason", &mut me.vnc_reason, MAX_STRING)?;
     clean("client_version", &mut me.client_version, MAX_STRING)?;
     clean("kernel_architecture", &mut me.kernel_architecture, MAX_STRING)?;
     if let Some(Board { model, revision, memory }) = &mut me.board {

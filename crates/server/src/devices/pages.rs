@@ -47,6 +47,7 @@ pub(super) fn routes() -> Router<Ctx> {
         .route("/devices/{id}/sign-out", get(confirm_sign_out).post(sign_out))
         .route("/devices/{id}/sessions/{session}/end", post(end_session))
         .route("/devices/{id}/shell", get(shell))
+        .route("/devices/{id}/screen", get(screen))
         .merge(search_bar::routes())
 }
 
@@ -513,6 +514,14 @@ async fn shell(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) ->
     let found = async { super::find(&app, &who, parse(&id)?).await };
     match found.await {
         Ok((device, _)) => web::session_window::shell(device.id, &device.name),
+        Err(error) => unwell(&app, &who, error),
+    }
+}
+
+async fn screen(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+    let found = async { super::find(&app, &who, parse(&id)?).await };
+    match found.await {
+        Ok((device, _)) => web::session_window::screen(device.id, &device.name),
         Err(error) => unwell(&app, &who, error),
     }
 }

@@ -57,7 +57,9 @@ pub struct DeviceRow {
     /// What it allows.
     pub badges: Vec<Badge>,
     /// Why no shell can be opened now, or nothing.
-    pub no_shell: &'static str,
+    pub no_shell: String,
+    /// Why no screen can be shown now, or nothing.
+    pub no_screen: String,
     /// The reader may deploy to it, and it could take that.
     pub deploys: bool,
     /// Signed out: it has no token.
@@ -72,11 +74,6 @@ impl DeviceRow {
     /// Whether it has a stream.
     pub fn online(&self) -> bool {
         matches!(self.presence, Presence::Online)
-    }
-
-    /// Whether "Connect via" has anything to offer.
-    pub fn connectable(&self) -> bool {
-        self.no_shell.is_empty()
     }
 }
 
@@ -128,19 +125,26 @@ fn row(
             badge("Remote shell", can.shell, shells),
             badge("Remote update", can.ota, 0),
         ],
-        no_shell: match can.shell {
-            _ if device.token.is_none() => "The device is signed out",
-            _ if !online => "The device is offline",
-            Some(Capability::Enabled) => "",
-            Some(Capability::Available) => "Switched off on the device",
-            _ => "Not available on this device",
-        },
+        no_shell: obstacle(device, online, can.shell, None),
+        no_screen: obstacle(device, online, can.vnc, device.vnc_reason.as_deref()),
         deploys: standing.may(Deed::ManageUpdates)
             && matches!(can.ota, Some(Capability::Enabled | Capability::Available)),
         signed_out: device.token.is_none(),
         relinked: recent(device.relinked_at),
         duplicate: recent(device.duplicate_seen_at),
     }
+}
+
+/// Why no session of a kind can be opened now; empty if one can.
+fn obstacle(device: &Device, online: bool, capability: Option<Capability>, reason: Option<&str>) -> String {
+    let text = match capability {
+        _ if device.token.is_none() => "The device is signed out",
+        _ if !online => "The device is offline",
+        Some(Capability::Enabled) => "",
+        Some(Capability::Available) => "Switched off on the device",
+        _ => reason.unwrap_or("Not available on this device"),
+    };
+    text.to_owned()
 }
 
 fn state(capability: Option<Capability>) -> &'static str {

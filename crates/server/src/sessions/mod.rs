@@ -31,6 +31,7 @@ use bramble_relay::credentials::Side;
 use bramble_store::devices::Device;
 use bramble_store::sessions::{NewSession, Session, Which};
 use bramble_store::{StoreError, Tx};
+use bramble_wire::device_api::Capability;
 use bramble_wire::events::Command;
 use bramble_wire::signalling::{
     Answer, BrowserEvent, Description, IceCandidate, MAX_SDP, OpenSession, SessionKind, SessionOpened,
@@ -176,12 +177,18 @@ fn reachable(app: &App, device: &Device, kind: SessionKind) -> Result<(), Sessio
             format!("{} is offline. {seen}; check its power and network, then try again.", device.name);
         return Err(SessionError::Offline(text));
     }
-    if !devices::allows(device, kind) {
-        let what = kind_words(kind);
-        let text = format!("{what} is switched off on {}. Switch it on there, then try again.", device.name);
-        return Err(SessionError::NotAllowed(text));
+    let (what, name) = (kind_words(kind), &device.name);
+    match devices::capability(device, kind) {
+        Some(Capability::Enabled) => Ok(()),
+        Some(Capability::Available) => Err(SessionError::NotAllowed(format!(
+            "{what} is switched off on {name}. Switch it on there, then try again."
+        ))),
+        Some(Capability::Unavailable) | None => {
+            let reason = device.vnc_reason.as_ref().filter(|_| kind == SessionKind::Vnc);
+            let reason = reason.map(|reason| format!(" {reason}")).unwrap_or_default();
+            Err(SessionError::NotAllowed(format!("{what} is not available on {name}.{reason}")))
+        }
     }
-    Ok(())
 }
 
 /// The live session of exactly this browser.

@@ -19,10 +19,26 @@ struct ShellWindow<'a> {
     device_name: &'a str,
 }
 
+/// `GET /devices/{id}/screen`.
+#[derive(Template)]
+#[template(path = "sessions/screen.html")]
+struct ScreenWindow<'a> {
+    device_id: DeviceId,
+    device_name: &'a str,
+}
+
 /// The remote shell's window for this device. The caller has checked that the person may see it.
 pub fn shell(device_id: DeviceId, device_name: &str) -> Response {
-    let mut response =
-        with_policy(StatusCode::OK, &ShellWindow { device_id, device_name }, csp::SHELL_WINDOW);
+    isolated(&ShellWindow { device_id, device_name }, csp::SHELL_WINDOW)
+}
+
+/// The shared screen's window for this device. The caller has checked that the person may see it.
+pub fn screen(device_id: DeviceId, device_name: &str) -> Response {
+    isolated(&ScreenWindow { device_id, device_name }, csp::SCREEN_WINDOW)
+}
+
+fn isolated(window: &impl Template, policy: &'static str) -> Response {
+    let mut response = with_policy(StatusCode::OK, window, policy);
     // Together with the opener policy it isolates the window: no other site shares its process, and its clock is fine
     // enough to tell round trips apart. Everything the window loads is ours and says so.
     response.headers_mut().insert(EMBEDDER_POLICY, HeaderValue::from_static("require-corp"));

@@ -2,6 +2,7 @@
 
 use crate::desk::{Answer, Desk, Device, Person, request};
 use axum::body::Body;
+use bramble_store::testing::Engine;
 use hmac::{Hmac, KeyInit, Mac};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -112,16 +113,21 @@ async fn signatures_are_checked_when_sent_and_required_when_asked_for() {
 }
 
 #[tokio::test]
-async fn the_shell_window_is_isolated_from_other_sites_and_other_pages_stay_as_they_were() {
+async fn session_windows_are_isolated_from_other_sites_and_other_pages_stay_as_they_were() {
     let desk = Desk::new().await;
     let ann = desk.person("ann").await;
     let device = desk.device(&ann, "s1").await.online().await;
     let header = |answer: &Answer, name: &str| {
         answer.headers.get(name).map(|it| it.to_str().expect("text").to_owned())
     };
-    let window = ann.get(&format!("/devices/{}/shell", device.id)).await;
-    assert_eq!(header(&window, "cross-origin-opener-policy").as_deref(), Some("same-origin"));
-    assert_eq!(header(&window, "cross-origin-embedder-policy").as_deref(), Some("require-corp"));
+    for kind in ["shell", "screen"] {
+        let window = ann.get(&format!("/devices/{}/{kind}", device.id)).await;
+        assert_eq!(header(&window, "cross-origin-opener-policy").as_deref(), Some("same-origin"));
+        assert_eq!(header(&window, "cross-origin-embedder-policy").as_deref(), Some("require-corp"));
+        let policy = header(&window, "content-security-policy").expect("a policy");
+        assert_eq!(policy.contains("unsafe"), kind == "shell", "{kind}: {policy}");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; "), "{kind}: {policy}");
+    }
     assert_eq!(header(&ann.get("/devices").await, "cross-origin-embedder-policy"), None);
 }
 
@@ -208,6 +214,7 @@ const PAGES: &[(&str, &str, [u16; 6])] = &[
     ("GET", "/devices/D/delete", [303, 404, 200, 303, 303, 303]),
     ("GET", "/devices/D/sign-out", [303, 404, 200, 303, 303, 303]),
     ("GET", "/devices/D/shell", [303, 404, 200, 303, 303, 303]),
+    ("GET", "/devices/D/screen", [303, 404, 200, 303, 303, 303]),
     ("POST", "/devices/D/settings", [303, 404, 422, 303, 303, 303]),
     ("POST", "/devices/D/delete", [303, 404, 422, 303, 303, 303]),
     ("POST", "/devices/D/sessions/D/end", [303, 404, 303, 303, 303, 303]),
@@ -346,5 +353,33 @@ async fn what_is_known_already_is_not_written_again() {
     ] {
         device.describe(news.clone()).await;
         assert!(changes.try_recv().is_ok(), "{news}");
+    }
+}
+
+#[tokio::test]
+async fn why_there_is_no_screen_is_shown_until_there_is_one() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let ann = desk.person("ann").await;
+        let device = desk.device(&ann, "s1").await.online().await;
+        let says = |vnc: &str, reason: &str| json!({ "capabilities": { "vnc": vnc }, "vnc_reason": reason });
+        device.describe(says("unavailable", "WayVNC is <b>not</b> installed.\u{202e}")).await;
+        let list = ann.get("/devices").await.body;
+        assert!(list.contains("WayVNC is &#60;b&#62;not&#60;/b&#62; installed."), "{list}");
+        assert!(!list.contains('\u{202e}') && !list.contains(&format!("/devices/{}/screen", device.id)));
+        assert!(ann.get(&page(&device)).await.body.contains("No screen sharing because"));
+        let wish = json!({ "device_id": device.id, "kind": "vnc" });
+        let refused = ann.fetch("POST", "/sessions", wish).await;
+        let text = refused.text("error_description");
+        assert_eq!(text, "Screen sharing is not available on host-s1. WayVNC is <b>not</b> installed.");
+
+        // A client that says nothing of it leaves it as it was; an empty reason takes it away.
+        device.describe(json!({ "capabilities": { "vnc": "unavailable" } })).await;
+        assert!(ann.get(&page(&device)).await.body.contains("No screen sharing because"));
+        device.describe(says("enabled", "")).await;
+        assert!(!ann.get(&page(&device)).await.body.contains("No screen sharing because"));
+        assert!(ann.get("/devices").await.body.contains(&format!("/devices/{}/screen", device.id)));
+        let long = device.call("POST", "/me", says("unavailable", &"x".repeat(256))).await;
+        assert_eq!(long.status, StatusCode::BAD_REQUEST);
     }
 }

@@ -306,10 +306,8 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         ("GET", "/verify/{code}") => (Person, code, String::new()),
         ("POST", "/verify/{code}") => (Owner, code, approve),
         ("GET" | "POST", "/settings/auth-keys/{id}/delete") => (Owner, key, String::new()),
-        (
-            "GET",
-            "/devices/{id}" | "/devices/{id}/panel" | "/devices/{id}/settings" | "/devices/{id}/shell",
-        )
+        ("GET", "/devices/{id}" | "/devices/{id}/panel" | "/devices/{id}/settings")
+        | ("GET", "/devices/{id}/shell" | "/devices/{id}/screen")
         | ("GET", "/devices/{id}/delete" | "/devices/{id}/sign-out")
         | ("POST", "/devices/{id}/sign-out" | "/devices/{id}/sessions/{session}/end") => {
             (Owner, device, String::new())

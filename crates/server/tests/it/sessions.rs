@@ -311,6 +311,18 @@ async fn every_way_to_end_a_session_reaches_its_device() {
 
     let session = connected(&ann, &mut device).await;
     device.describe(json!({ "capabilities": { "vnc": "enabled" } })).await;
+    let screen = ann.fetch("POST", "/sessions", json!({ "device_id": device.id, "kind": "vnc" })).await;
+    assert_eq!(screen.status, StatusCode::CREATED, "{}", screen.body);
+    assert!(desk.audit(ann.account).await.contains(&"Screen sharing session started".to_owned()));
+    let shown = ann.get(&format!("/devices/{}", device.id)).await.body;
+    assert!(shown.contains("Screen sharing: 1 session now"), "{shown}");
+    device.describe(json!({ "capabilities": { "vnc": "unavailable" } })).await;
+    ended_at_the_device(&mut device, &screen.text("id")).await;
+    let shown = ann.get(&format!("/devices/{}", device.id)).await.body;
+    assert!(
+        !shown.contains("Screen sharing: 1 session now"),
+        "the screen's session ended and the shell's goes on"
+    );
     device.describe(json!({ "capabilities": { "shell": "available" } })).await;
     ended_at_the_device(&mut device, &session).await;
     device.describe(json!({ "capabilities": { "shell": "enabled" } })).await;

@@ -25,6 +25,7 @@ pub(crate) struct Model {
     pub duplicate_seen_at: Option<i64>,
     pub shell: Option<String>,
     pub vnc: Option<String>,
+    pub vnc_reason: Option<String>,
     pub ota: Option<String>,
     pub files: Option<String>,
     pub hostname: Option<String>,

@@ -11,6 +11,7 @@ mod m0006_management;
 mod m0007_deployments;
 mod m0009_accounts;
 mod m0011_suggestions;
+mod m0013_screen;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_deployments::Migration),
             Box::new(m0009_accounts::Migration),
             Box::new(m0011_suggestions::Migration),
+            Box::new(m0013_screen::Migration),
         ]
     }
 }

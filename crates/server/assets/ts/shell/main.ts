@@ -2,35 +2,23 @@
 //
 // For troubleshooting the address takes `?relay=1` (only through the relay), `?relay=udp`, `?relay=tcp`
 // and `?relay=tls` (only through the relay, by this transport).
-import { type Beginning, begin, first } from "./early";
+import { type Beginning, begin, first } from "../session/early";
 import { copyText } from "../clipboard";
 import { toast } from "../toasts";
 import { Clipboard } from "./clipboard";
 import { Find } from "./find";
 import { Keys } from "./keys";
-import { mark, markPrompt } from "./marks";
-import { type Options, Session } from "./session";
+import { options, withReturn } from "../session/address";
+import { mark, markFirst } from "../session/marks";
+import { Window } from "../session/window";
+import { Session } from "./session";
 import { Screen } from "./terminal";
-import { Window } from "./window";
 
 /** Milliseconds between two looks at the connection's statistics. */
 const LOOK = 2_000;
 
 function element<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
-}
-
-function options(): Options {
-  const wanted = new URLSearchParams(location.search).get("relay");
-  if (wanted === "udp" || wanted === "tcp" || wanted === "tls") return { relay: wanted };
-  return wanted === "1" ? { relay: "any" } : {};
-}
-
-/** The page to sign in on, coming back here afterwards with the same options. */
-function withReturn(path: string): string {
-  const url = new URL(path, location.origin);
-  url.searchParams.set("return_to", location.pathname + location.search);
-  return url.pathname + url.search;
 }
 
 const body = document.body;
@@ -93,7 +81,7 @@ function connect(beginning: Beginning): void {
       connecting: () => view.show("connecting"),
       live(tty) {
         mark("live");
-        view.tty(tty);
+        view.about(tty);
         view.show("live");
         screen.accept(true);
         screen.xterm.focus();
@@ -115,7 +103,7 @@ function connect(beginning: Beginning): void {
         if (quiet) {
           quiet = false;
           view.hasPrinted();
-          markPrompt();
+          markFirst("prompt");
         }
         screen.xterm.write(bytes, drawn);
       },
@@ -129,9 +117,10 @@ function connect(beginning: Beginning): void {
       },
     },
     options(),
+    { cols: screen.cols, rows: screen.rows },
   );
   session = mine;
-  void mine.start(beginning, screen.cols, screen.rows);
+  void mine.start(beginning);
 }
 
 /** The window's own keys; everything else is the shell's. */

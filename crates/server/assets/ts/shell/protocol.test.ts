@@ -2,20 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   binaryBytes,
-  bytesInWords,
   Credit,
   CREDIT_STEP,
   ending,
   INITIAL_CREDIT,
   LEAST_CREDIT,
-  MAX_MESSAGE,
-  messages,
   pasteable,
-  readControl,
   readShell,
-  sentence,
   withCtrl,
 } from "./protocol";
+import { bytesInWords, MAX_MESSAGE, messages, readControl, sentence } from "../session/protocol";
 
 test("what the device says is read, what it should not say is not", () => {
   assert.deepEqual(readShell('{"type":"started","tty":"/dev/pts/3"}'), { type: "started", tty: "/dev/pts/3" });

@@ -1,7 +1,6 @@
-// What travels in a shell's channels; the words are those of `bramble-wire`'s `channel.rs`.
+// What travels in a shell's channel; the words are those of `bramble-wire`'s `channel.rs`.
+import { parsed, sentence } from "../session/protocol";
 
-/** Largest binary message, in bytes. */
-export const MAX_MESSAGE = 16 * 1024;
 /** Bytes that the device may send before the first grant. */
 export const INITIAL_CREDIT = 1024 * 1024;
 /** Fewest bytes under way: enough to keep a slow page busy between two grants. */
@@ -13,9 +12,6 @@ export const CREDIT_STEP = 128 * 1024;
  *  behind what is already here; and below which more is. */
 const SLOW = 80;
 const QUICK = 40;
-/** Milliseconds between two heartbeats. */
-export const HEARTBEAT = 5_000;
-
 export type ToShell =
   | { type: "start"; cols: number; rows: number }
   | { type: "resize"; cols: number; rows: number }
@@ -25,27 +21,6 @@ export type FromShell =
   | { type: "started"; tty: string }
   | { type: "exit"; status?: number; signal?: number }
   | { type: "error"; message: string };
-
-export type Control = { type: "ping"; seq: number } | { type: "pong"; seq: number } | { type: "bye"; reason: string };
-
-function parsed(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? { ...value } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Longest sentence of a device that is shown, in characters. */
-const MAX_SENTENCE = 300;
-
-/** A device's sentence without what could disturb the page: control and direction characters. */
-export function sentence(value: unknown, otherwise: string): string {
-  if (typeof value !== "string") return otherwise;
-  const clean = value.replace(/[\s\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]+/g, " ").trim();
-  return clean === "" ? otherwise : clean.slice(0, MAX_SENTENCE);
-}
 
 /** Reads a text message of the shell channel; nothing for one that this version does not know. */
 export function readShell(text: string): FromShell | undefined {
@@ -64,25 +39,6 @@ export function readShell(text: string): FromShell | undefined {
     default:
       return undefined;
   }
-}
-
-/** Reads a message of the control channel; nothing for one that this version does not know. */
-export function readControl(text: string): Control | undefined {
-  const value = parsed(text);
-  switch (value?.["type"]) {
-    case "ping":
-    case "pong":
-      return typeof value["seq"] === "number" ? { type: value["type"], seq: value["seq"] } : undefined;
-    case "bye":
-      return { type: "bye", reason: sentence(value["reason"], "The device ended the session.") };
-    default:
-      return undefined;
-  }
-}
-
-/** Input in messages that the device accepts. Keys are one message, sent at once. */
-export function* messages(bytes: Uint8Array<ArrayBuffer>): Generator<Uint8Array<ArrayBuffer>> {
-  for (let at = 0; at < bytes.length; at += MAX_MESSAGE) yield bytes.subarray(at, at + MAX_MESSAGE);
 }
 
 /** Bytes of a string of which each character is a byte, as mouse reports are. */
@@ -154,18 +110,4 @@ export function withCtrl(text: string): string {
   if (text === " ") return "\u0000";
   if (text === "?") return "\u007f";
   return text;
-}
-
-/** A number of bytes in words. */
-export function bytesInWords(bytes: number): string {
-  if (bytes < 1000) return `${bytes} bytes`;
-  const units = ["kB", "MB", "GB", "TB"];
-  let value = bytes;
-  let unit = "bytes";
-  for (const next of units) {
-    if (value < 1000) break;
-    value /= 1000;
-    unit = next;
-  }
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
 }

@@ -1,6 +1,6 @@
 // What the window says about the session: always where it stands, and what to do next.
 import { bytesInWords } from "./protocol";
-import type { Connection } from "./session";
+import type { Connection } from "./link";
 
 /** Where the session stands; also on the page's element as `data-state`, for tests. */
 export type State = "waiting" | "connecting" | "live" | "reconnecting" | "ended" | "error";
@@ -102,8 +102,9 @@ export class Window {
     if (this.state === "live") this.detail();
   }
 
-  tty(name: string): void {
-    element("detail-tty").textContent = name || "not told";
+  /** What the device is to this session: its terminal, its desktop's name and size. */
+  about(text: string): void {
+    element("detail-about").textContent = text || "not told";
   }
 
   connection(known: Connection | undefined): void {

@@ -1,4 +1,4 @@
-// Asks for the session before the terminal's code has run: imported first, so that the server and the
+// Asks for the session before the window's code has run: imported first, so that the server and the
 // browser's key generator work while the window is built.
 import { mark } from "./marks";
 import { open, type Opened } from "./signalling";
@@ -10,12 +10,12 @@ export interface Beginning {
   certificate: Promise<RTCCertificate>;
 }
 
-const device = document.body.dataset["device"] ?? "";
+const { device = "", kind = "shell" } = document.body.dataset;
 
 /** Asks for a session. */
 export function begin(): Beginning {
   mark("start");
-  const opened = open(device);
+  const opened = open(device, kind);
   const certificate = RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" } as EcKeyGenParams);
   // Whoever takes them sees the failure; until then it is nobody's.
   opened.catch(() => undefined);

@@ -1,0 +1,60 @@
+// The two clipboards, each read only on a click.
+import { copyText } from "../clipboard";
+import { bytesInWords } from "../session/protocol";
+import { toast } from "../toasts";
+import type { Viewer } from "./viewer";
+
+function element<T extends HTMLElement>(id: string): T {
+  return document.getElementById(id) as T;
+}
+
+export class Clipboard {
+  private readonly dialog = element<HTMLDialogElement>("paste-dialog");
+  private readonly field = element<HTMLTextAreaElement>("paste-text");
+
+  constructor(private readonly viewer: Viewer) {
+    element("copy").addEventListener("click", () => void this.copy());
+    element("paste").addEventListener("click", () => void this.paste());
+    element("paste-cancel").addEventListener("click", () => this.dialog.close());
+    element("paste-form").addEventListener("submit", () => this.send(this.field.value));
+    this.dialog.addEventListener("close", () => {
+      this.field.value = "";
+      this.viewer.focus();
+    });
+  }
+
+  private async copy(): Promise<void> {
+    const text = this.viewer.remoteText;
+    if (text === "") {
+      toast("Nothing was copied on the desktop since this session began.");
+      return;
+    }
+    toast((await copyText(text)) ? "Copied from the desktop" : "The browser did not allow copying.");
+    this.viewer.focus();
+  }
+
+  private async paste(): Promise<void> {
+    let text: string;
+    try {
+      text = await navigator.clipboard.readText();
+    } catch {
+      // Browsers that keep their clipboard to themselves let a person paste into a field.
+      this.dialog.showModal();
+      this.field.focus();
+      return;
+    }
+    this.send(text);
+    this.viewer.focus();
+  }
+
+  private send(text: string): void {
+    if (text === "") {
+      toast("This computer's clipboard holds no text.");
+    } else if (new TextEncoder().encode(text).length > this.viewer.mostText) {
+      toast(`This text is too long: the desktop's clipboard takes ${bytesInWords(this.viewer.mostText)}. Nothing was sent.`);
+    } else {
+      this.viewer.paste(text);
+      toast("In the desktop's clipboard now. Paste it there, mostly with Ctrl+V.");
+    }
+  }
+}

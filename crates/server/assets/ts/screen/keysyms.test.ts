@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { difference, keysymOf } from "./keysyms";
+import { fromRemote, toRemote } from "./text";
+
+test("characters become keys, controls do not", () => {
+  assert.equal(keysymOf("a"), 0x61);
+  assert.equal(keysymOf("ü"), 0xfc);
+  assert.equal(keysymOf("€"), 0x010020ac);
+  assert.equal(keysymOf("🍇"), 0x0101f347);
+  assert.equal(keysymOf("\n"), 0xff0d);
+  assert.equal(keysymOf("\u001b"), undefined);
+  assert.equal(keysymOf("\u009b"), undefined);
+});
+
+test("what a phone's keyboard changed is deleted and typed", () => {
+  assert.deepEqual(difference("__", "__h"), { deleted: 0, typed: "h" });
+  assert.deepEqual(difference("__helo", "__hello"), { deleted: 1, typed: "lo" });
+  assert.deepEqual(difference("__a", "_"), { deleted: 2, typed: "" });
+  assert.deepEqual(difference("__🍇", "__"), { deleted: 1, typed: "" });
+  assert.deepEqual(difference("__", "__"), { deleted: 0, typed: "" });
+});
+
+test("UTF-8 that a server without extended clipboard sends as bytes is read as UTF-8", () => {
+  assert.equal(fromRemote("grÃ¼Ã\u009f â\u0082¬"), "grüß €");
+  // Text that came whole, and Latin-1 that is no UTF-8, stay as they are.
+  assert.equal(fromRemote("grüß €"), "grüß €");
+  assert.equal(fromRemote("grüß"), "grüß");
+  assert.equal(fromRemote("plain"), "plain");
+  assert.equal(fromRemote(toRemote("grüß € 🍇", false)), "grüß € 🍇");
+  assert.equal(toRemote("grüß €", true), "grüß €");
+  assert.equal(toRemote("one\r\ntwo\r", true), "one\ntwo\n");
+});

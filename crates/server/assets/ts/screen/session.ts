@@ -1,0 +1,62 @@
+// A shared screen: its channel carries the VNC server's bytes, which the viewer understands.
+import { Link, type LinkEvents, type Options } from "../session/link";
+
+/** What happens in a screen's session, in order; `ended` is the last. */
+export interface ScreenEvents extends LinkEvents {
+  /** The VNC server can be talked to. */
+  reached(channel: RawChannel): void;
+}
+
+/** The session's channel in the shape that the viewer takes: that of a WebSocket. */
+export class RawChannel {
+  binaryType = "arraybuffer";
+  protocol = "";
+  readyState = "open";
+  onopen: (() => void) | null = null;
+  onclose: ((event: unknown) => void) | null = null;
+  onerror: ((event: unknown) => void) | null = null;
+  onmessage: ((event: { data: ArrayBuffer }) => void) | null = null;
+
+  constructor(private readonly out: (bytes: Uint8Array<ArrayBuffer>) => void) {}
+
+  send(bytes: Uint8Array<ArrayBuffer>): void {
+    // The viewer writes its next message into the same memory.
+    if (this.readyState === "open") this.out(bytes.slice());
+  }
+
+  /** The viewer has done with it; the session ends by itself. */
+  close(): void {
+    this.readyState = "closed";
+  }
+}
+
+export class ScreenSession extends Link {
+  private raw: RawChannel | undefined;
+
+  constructor(
+    private readonly events: ScreenEvents,
+    options: Options,
+  ) {
+    super(events, options, "vnc");
+  }
+
+  protected override opened(): void {
+    this.raw = new RawChannel((bytes) => this.send(bytes));
+    this.events.reached(this.raw);
+  }
+
+  protected override received(data: ArrayBuffer | string): void {
+    // Words in this channel belong to a later version.
+    if (data instanceof ArrayBuffer) this.raw?.onmessage?.({ data });
+  }
+
+  /** The viewer and the VNC server have agreed. */
+  agreed(): void {
+    this.live();
+  }
+
+  /** The viewer cannot go on. */
+  fail(reason: string): void {
+    this.end(reason, true);
+  }
+}

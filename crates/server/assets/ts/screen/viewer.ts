@@ -1,0 +1,177 @@
+// The picture of the desktop: noVNC on the session's channel.
+import RFB from "@novnc/novnc";
+import { sentence } from "../session/protocol";
+import { type KeyName, KEYS } from "./keysyms";
+import type { RawChannel } from "./session";
+import { fromRemote, MOST_OLD_TEXT, MOST_TEXT, toRemote } from "./text";
+
+/** How the desktop fits the window. */
+export type Scaling = "fit" | "actual" | "resize";
+/** How good the picture is, against how quick. */
+export type Quality = "high" | "medium" | "low";
+
+const QUALITIES: Record<Quality, { quality: number; compression: number }> = {
+  high: { quality: 9, compression: 1 },
+  medium: { quality: 6, compression: 2 },
+  low: { quality: 1, compression: 9 },
+};
+
+/** Looks at the canvas until there is a picture; then it is said that there is one anyway. */
+const MOST_LOOKS = 180;
+
+export interface ViewerEvents {
+  connected(): void;
+  /** There is something to see. */
+  shown(): void;
+  failed(reason: string): void;
+  /** The desktop's name or size is known. */
+  about(text: string): void;
+}
+
+export class Viewer {
+  private rfb: RFB | undefined;
+  private name = "";
+  /** What the desktop copied last. It leaves this page only on a click. */
+  private copied = "";
+  private scaling: Scaling = "fit";
+  private quality: Quality = "medium";
+
+  constructor(private readonly host: HTMLElement) {}
+
+  /** Shows what comes in this channel. */
+  attach(channel: RawChannel, events: ViewerEvents): void {
+    this.detach();
+    const rfb = new RFB(this.host, channel, { shared: true });
+    this.rfb = rfb;
+    rfb.background = "transparent";
+    this.apply(rfb);
+    const mine = (): boolean => this.rfb === rfb;
+    rfb.addEventListener("connect", () => {
+      events.connected();
+      this.waitForPicture(rfb, events);
+    });
+    rfb.addEventListener("desktopname", ({ detail }) => {
+      this.name = sentence(detail.name, "");
+      events.about(this.about);
+    });
+    rfb.addEventListener("clipboard", ({ detail }) => {
+      this.copied = fromRemote(detail.text.slice(0, MOST_TEXT));
+    });
+    rfb.addEventListener("credentialsrequired", () => {
+      if (mine()) events.failed("The desktop's VNC server asks for a password, which this window cannot give.");
+    });
+    rfb.addEventListener("securityfailure", ({ detail }) => {
+      if (mine()) events.failed(sentence(detail.reason, "The desktop's VNC server refused the connection."));
+    });
+    rfb.addEventListener("disconnect", ({ detail }) => {
+      if (mine() && !detail.clean) events.failed("What the desktop's VNC server sent was not understood.");
+    });
+  }
+
+  /** Takes the picture away. */
+  detach(): void {
+    const rfb = this.rfb;
+    this.rfb = undefined;
+    rfb?.disconnect();
+    this.copied = "";
+  }
+
+  get canvas(): HTMLCanvasElement | null {
+    return this.host.querySelector("canvas");
+  }
+
+  private get about(): string {
+    const canvas = this.canvas;
+    const size = canvas && canvas.width > 0 ? `${canvas.width} × ${canvas.height}` : "";
+    return [this.name, size].filter(Boolean).join(", ");
+  }
+
+  private waitForPicture(rfb: RFB, events: ViewerEvents, looks = 0): void {
+    if (this.rfb !== rfb) return;
+    if (looks < MOST_LOOKS && !this.hasPicture()) {
+      requestAnimationFrame(() => this.waitForPicture(rfb, events, looks + 1));
+      return;
+    }
+    events.about(this.about);
+    events.shown();
+  }
+
+  /** Whether anything was drawn; a canvas begins transparent. */
+  private hasPicture(): boolean {
+    const canvas = this.canvas;
+    const context = canvas?.getContext("2d");
+    if (!canvas || !context || canvas.width === 0) return false;
+    const { data } = context.getImageData(canvas.width >> 1, canvas.height >> 1, 1, 1);
+    return data[3] !== 0;
+  }
+
+  private apply(rfb: RFB): void {
+    const { quality, compression } = QUALITIES[this.quality];
+    rfb.qualityLevel = quality;
+    rfb.compressionLevel = compression;
+    rfb.scaleViewport = this.scaling !== "actual";
+    rfb.resizeSession = this.scaling === "resize";
+    // A finger drags what does not fit; a mouse uses the scroll bars.
+    const touch = matchMedia("(pointer: coarse)").matches;
+    rfb.clipViewport = this.scaling === "actual" && touch;
+    rfb.dragViewport = rfb.clipViewport;
+  }
+
+  scale(scaling: Scaling): void {
+    this.scaling = scaling;
+    if (this.rfb) this.apply(this.rfb);
+  }
+
+  draw(quality: Quality): void {
+    this.quality = quality;
+    if (this.rfb) this.apply(this.rfb);
+  }
+
+  /** While the connection is interrupted, keys and clicks are not taken. */
+  accept(yes: boolean): void {
+    if (this.rfb) this.rfb.viewOnly = !yes;
+  }
+
+  focus(): void {
+    this.rfb?.focus({ preventScroll: true });
+  }
+
+  /** Lets go of every key that is down. */
+  releaseKeys(): void {
+    const rfb = this.rfb;
+    if (!rfb || rfb.viewOnly) return;
+    rfb.viewOnly = true;
+    rfb.viewOnly = false;
+  }
+
+  /** Presses a key and lets go of it, or does one of both. */
+  key(name: KeyName, down?: boolean): void {
+    const { keysym, code } = KEYS[name];
+    this.rfb?.sendKey(keysym, code, down);
+  }
+
+  /** Types a character by its number. */
+  keysym(keysym: number): void {
+    this.rfb?.sendKey(keysym, null);
+  }
+
+  get remoteText(): string {
+    return this.copied;
+  }
+
+  /** Bytes of UTF-8 that the desktop's clipboard takes. */
+  get mostText(): number {
+    return this.hasExtendedClipboard ? MOST_TEXT : MOST_OLD_TEXT;
+  }
+
+  /** Puts a text into the desktop's clipboard. */
+  paste(text: string): void {
+    this.rfb?.clipboardPasteFrom(toRemote(text, this.hasExtendedClipboard));
+  }
+
+  /** noVNC decides by the same field, and does not tell. */
+  private get hasExtendedClipboard(): boolean {
+    const formats = (this.rfb as unknown as { _clipboardServerCapabilitiesFormats?: Record<number, boolean> } | undefined)?._clipboardServerCapabilitiesFormats;
+    return formats?.[1] === true;
+  }
+}

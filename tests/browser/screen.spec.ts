@@ -1,0 +1,249 @@
+// A real desktop in the browser: sway and WayVNC, with a terminal that tells by files what reached it.
+import { join } from "node:path";
+import { Desktop } from "./support/desktop.ts";
+import { look } from "./support/look.ts";
+import { screenshot } from "./support/rfb.ts";
+import { different, ScreenWindow } from "./support/screen.ts";
+import { Shell } from "./support/shell.ts";
+import { expect, row, signIn, test as base } from "./support/world.ts";
+
+const test = base.extend<{ desktop: Desktop }>({
+  desktop: async ({ device }, use) => {
+    const desktop = await Desktop.of(device);
+    await use(desktop);
+    await desktop.stop();
+  },
+});
+
+/** The window's address. */
+async function address(page: import("@playwright/test").Page): Promise<string> {
+  return `${await row(page).getByRole("link").first().getAttribute("href")}/screen`;
+}
+
+test.beforeEach(async ({ page, person, desktop, context }) => {
+  void desktop;
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await signIn(page, person);
+  await expect(row(page)).toContainText("Online");
+});
+
+test("the picture is the desktop's, and typing arrives there", async ({ page, device, desktop }) => {
+  const screen = await ScreenWindow.choose(page, row(page));
+  await expect(row(page).getByTitle("Screen sharing: 1 session now")).toBeVisible();
+  await screen.type("echo typed > it");
+  await expect.poll(() => desktop.read("it")).toBe("typed\n");
+  await screen.button("Size and quality").click();
+  await screen.page.getByLabel("Quality", { exact: true }).selectOption("high");
+  await screen.page.keyboard.press("Escape");
+  await screen.canvas.click({ position: { x: 300, y: 300 } });
+  await screen.type("clear");
+  // Both are looked at until they agree: the terminal draws when it wants.
+  await expect
+    .poll(async () => different(await screen.picture(), await screenshot(device.vncSocket)), { timeout: 15_000 })
+    .toBeLessThan(0.002);
+  expect((await screen.path()).path).toMatch(/direct/i);
+  expect((await device.connect("status")).stdout).toContain("Screen sharing: allowed (1 sessions active)");
+  await screen.button("Disconnect").click();
+  await screen.ended(/You disconnected/);
+  await expect.poll(async () => (await device.connect("status")).stdout).toContain("(0 sessions active)");
+});
+
+test("both clipboards, with letters of all kinds", async ({ page, desktop }) => {
+  const screen = await ScreenWindow.open(page, await address(page));
+  const text = "grüße, 你好 🍇\nsecond line";
+  desktop.write("text", text);
+  await page.evaluate(() => navigator.clipboard.writeText("mine"));
+  await screen.type("wl-copy < text");
+  await screen.type("echo copied > copied");
+  await expect.poll(() => desktop.has("copied")).toBe(true);
+  // Nothing reaches this computer's clipboard until it is asked for.
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("mine");
+  await expect(async () => {
+    await screen.button("Copy from remote").click();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(text);
+  }).toPass({ timeout: 10_000 });
+
+  const mine = "zurück: ñandú €";
+  await page.evaluate((it) => navigator.clipboard.writeText(it), mine);
+  await screen.button("Paste to remote").click();
+  await expect(page.locator("#toasts")).toContainText("In the desktop's clipboard");
+  await screen.type("wl-paste -n > pasted");
+  await expect.poll(() => desktop.read("pasted")).toBe(mine);
+
+  await page.evaluate(() => navigator.clipboard.writeText("x".repeat(1_000_001)));
+  await screen.button("Paste to remote").click();
+  await expect(page.locator("#toasts")).toContainText("too long");
+  const large = "0123456789".repeat(6_000);
+  await page.evaluate((it) => navigator.clipboard.writeText(it), large);
+  await screen.button("Paste to remote").click();
+  await expect(page.locator("#toasts")).toContainText("In the desktop's clipboard");
+  await screen.type("wl-paste -n > large");
+  await expect.poll(() => desktop.read("large").length, { timeout: 20_000 }).toBe(large.length);
+
+  desktop.write("huge", "abcdefghij".repeat(90_000));
+  await screen.type("wl-copy < huge");
+  await expect(async () => {
+    await screen.button("Copy from remote").click();
+    expect((await page.evaluate(() => navigator.clipboard.readText())).length).toBe(900_000);
+  }).toPass({ timeout: 15_000 });
+});
+
+test("the toolbar's keys", async ({ page, desktop }) => {
+  const screen = await ScreenWindow.open(page, await address(page));
+  // Held until the next key.
+  await screen.button("Super").click();
+  await expect(screen.button("Super")).toHaveAttribute("aria-pressed", "true");
+  await page.keyboard.press("KeyT");
+  await expect.poll(() => desktop.has("super")).toBe(true);
+  await expect(screen.button("Super")).toHaveAttribute("aria-pressed", "false");
+  await screen.button("Alt").click();
+  await page.keyboard.press("KeyY");
+  await expect.poll(() => desktop.has("alt")).toBe(true);
+
+  await screen.type("cat");
+  await screen.button("Ctrl").click();
+  await page.keyboard.press("KeyC");
+  await screen.type("echo back > back");
+  await expect.poll(() => desktop.read("back"), { message: "Ctrl+C ended cat" }).toBe("back\n");
+
+  desktop.write("k", `IFS= read -rsn1 key; printf %d "'$key" > key\n`);
+  await screen.type("bash k");
+  await screen.button("Esc").click();
+  await expect.poll(() => desktop.read("key")).toBe("27");
+  desktop.write("unmistakable", "touch completed\n");
+  await page.keyboard.press("KeyB");
+  for (const key of ["KeyA", "KeyS", "KeyH", "Space", "KeyU", "KeyN"]) await page.keyboard.press(key);
+  await screen.button("Tab").click();
+  await page.keyboard.press("Enter");
+  await expect.poll(() => desktop.has("completed"), { message: "Tab completed the name" }).toBe(true);
+
+  await page.keyboard.press("Control+Alt+Shift+KeyT");
+  await expect(screen.button("Ctrl")).toBeFocused();
+
+  await screen.button("Enter full screen").click();
+  await expect.poll(() => page.evaluate(() => document.fullscreenElement !== null)).toBe(true);
+  await screen.button("Leave full screen").click();
+  await expect.poll(() => page.evaluate(() => document.fullscreenElement !== null)).toBe(false);
+});
+
+test("sizes: fitted, actual, and a desktop that changes its own", async ({ page, desktop }) => {
+  const screen = await ScreenWindow.open(page, await address(page));
+  await page.setViewportSize({ width: 800, height: 600 });
+  const width = async () => (await screen.canvas.boundingBox())?.width ?? 0;
+  await expect.poll(width).toBeLessThanOrEqual(800);
+  await screen.button("Size and quality").click();
+  await page.getByLabel("Size", { exact: true }).selectOption("actual");
+  await expect.poll(width).toBe(1280);
+  await page.getByLabel("Size", { exact: true }).selectOption("fit");
+  await desktop.tell("output", "HEADLESS-1", "resolution", "1024x768");
+  await expect.poll(() => screen.canvas.evaluate((it: HTMLCanvasElement) => [it.width, it.height])).toEqual([1024, 768]);
+  await screen.live();
+});
+
+for (const transport of ["udp", "tcp"] as const) {
+  test(`through the relay over ${transport.toUpperCase()}`, async ({ page, device, desktop }) => {
+    const screen = await ScreenWindow.open(page, `${await address(page)}?relay=${transport}`);
+    const path = await screen.path();
+    expect(path.path).toMatch(/relay/i);
+    expect(path.protocol).toMatch(new RegExp(transport, "i"));
+    await screen.type("echo relayed > it");
+    await expect.poll(() => desktop.read("it")).toBe("relayed\n");
+    await expect
+      .poll(async () => different(await screen.picture(), await screenshot(device.vncSocket)), { timeout: 15_000 })
+      .toBeLessThan(0.01);
+  });
+}
+
+test("WayVNC crashes in mid-session: the window says so, and reconnects", async ({ page, device, desktop }) => {
+  const screen = await ScreenWindow.open(page, await address(page));
+  await desktop.crash();
+  await screen.ended(/VNC server ended the connection/);
+  // Nobody is offered what is not there.
+  await screen.button("Reconnect").click();
+  await screen.ended(/No Wayland desktop|WayVNC is not running|not available/);
+  await expect.poll(async () => (await device.connect("status")).stdout).toContain("Screen sharing: unavailable");
+  await desktop.share();
+  await expect(async () => {
+    await screen.button("Reconnect").click();
+    await expect(screen.state).toHaveAttribute("data-state", "live", { timeout: 4_000 });
+  }).toPass({ timeout: 20_000 });
+  await screen.type("echo again > again");
+  await expect.poll(() => desktop.read("again")).toBe("again\n");
+});
+
+test("the compositor restarts: the window says so, and reconnects", async ({ page, desktop }) => {
+  const screen = await ScreenWindow.open(page, await address(page));
+  await desktop.restart();
+  await screen.ended(/VNC server ended the connection/);
+  await screen.button("Reconnect").click();
+  await screen.live();
+  await screen.type("echo anew > anew");
+  await expect.poll(() => desktop.read("anew")).toBe("anew\n");
+});
+
+test("`vnc off` ends the screen and not the shell, and the dashboard shows it", async ({ page, context, device }) => {
+  const shell = await Shell.choose(page, row(page));
+  const screen = await ScreenWindow.open(await context.newPage(), await address(page));
+  expect((await device.connect("vnc", "off")).stdout).toContain("Screen sharing disallowed");
+  await screen.ended(/switched off/);
+  await expect(row(page).getByTitle("Screen sharing is disallowed")).toBeVisible();
+  expect(await shell.run("echo still here")).toBe("still here");
+  await screen.button("Reconnect").click();
+  await screen.ended(/switched off/);
+  await device.connect("vnc", "on");
+  await expect(row(page).getByTitle("Screen sharing is allowed")).toBeVisible();
+  await screen.button("Reconnect").click();
+  await screen.live();
+});
+
+test("the doctor finds the desktop", async ({ device, desktop }) => {
+  const found = await device.connect("doctor", "--json");
+  const report = JSON.parse(found.stdout) as { screen_sharing_supported: boolean; checks: { name: string; passed: boolean }[] };
+  expect(report.screen_sharing_supported).toBe(true);
+  const services = () => report.checks.find((check) => check.name === "Screen sharing services enabled and active");
+  expect(services()?.passed).toBe(true);
+  await desktop.crash();
+  expect((await device.connect("doctor")).stdout).toMatch(/✗ Screen sharing services enabled and active: /);
+});
+
+test("how it looks", async ({ page }, info) => {
+  const screen = await ScreenWindow.open(page, await address(page));
+  const artefacts = String(info.config.metadata["artefacts"]);
+  await look(page, "screen", artefacts);
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await screen.button("Connection details").click();
+  await look(page, "screen-details", artefacts);
+  await page.screenshot({ path: join(artefacts, "pages", "screen-details.png") });
+});
+
+test.describe("on a phone", () => {
+  test.use({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+
+  test("only with fingers: open, type, interrupt, paste, disconnect", async ({ page, desktop }, info) => {
+    const screen = await ScreenWindow.open(page, await address(page));
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    await screen.button("Keys").tap();
+    await screen.button("Keyboard").tap();
+    await expect(page.locator("#typing")).toBeFocused();
+    // As a phone's keyboard does: text, a correction, a line end.
+    await page.keyboard.insertText("echo thump");
+    await page.keyboard.press("Backspace");
+    await page.keyboard.insertText("b > thumb");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => desktop.read("thumb")).toBe("thumb\n");
+
+    await page.keyboard.insertText("cat\n");
+    await screen.button("Ctrl").tap();
+    await page.keyboard.insertText("c");
+    await page.keyboard.insertText("echo free > free\n");
+    await expect.poll(() => desktop.read("free")).toBe("free\n");
+
+    await page.evaluate(() => navigator.clipboard.writeText("from a phone"));
+    await screen.button("Paste to remote").tap();
+    await expect(page.locator("#toasts")).toContainText("In the desktop's clipboard");
+    await page.screenshot({ path: join(String(info.config.metadata["artefacts"]), "pages", "screen-touch.png") });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    await screen.button("Disconnect").tap();
+    await screen.ended(/You disconnected/);
+  });
+});
