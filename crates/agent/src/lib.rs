@@ -7,7 +7,8 @@
 //!
 //! How it hangs together: [`daemon::run`] takes the lock of the state folder, loads what is there
 //! ([`state`]), opens the local socket ([`local_api`]) and keeps the link ([`control`]) over a small HTTP
-//! client ([`http`]). [`platform`] reads the machine. [`cli`] is everything behind `rpi-connect`.
+//! client ([`http`]). [`dbus`] serves the
+//! desktop's panel. [`platform`] reads the machine. [`cli`] is everything behind `rpi-connect`.
 //!
 //! How to add to it: a new order from the server is an arm in `control::link`; a new command of a
 //! person is a variant of [`local_api::Request`] and an arm in [`cli`]; a new fact about the machine
@@ -16,6 +17,7 @@
 pub mod cli;
 pub mod control;
 pub mod daemon;
+pub mod dbus;
 mod descriptor;
 pub mod http;
 pub mod identity;

@@ -180,7 +180,7 @@ fn heard_ping(shared: &Shared, now: i64) {
         tracing::warn!(seconds = apart, "this device's clock differs from the server's");
     }
     // The host name or the system may have changed since.
-    shared.changed.notify_one();
+    shared.touch();
 }
 
 /// Does what the server orders. Returns a reason if that is to forget the sign-in.
@@ -211,7 +211,7 @@ fn allowed(shared: &Shared, kind: SessionKind) -> Result<(), String> {
             (Capability::Available, _) => Err("Screen sharing is switched off on the device.".to_owned()),
             (Capability::Unavailable, why) => {
                 // The server may not know yet.
-                shared.changed.notify_one();
+                shared.touch();
                 Err(why.unwrap_or_default())
             }
         },

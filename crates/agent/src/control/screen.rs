@@ -43,8 +43,8 @@ pub async fn run(shared: Arc<Shared>) {
     let watch = FolderWatch::open(&folder, events);
     loop {
         watch.happened(|found| found == name).await;
-        shared.changed.notify_one();
+        shared.touch();
         tokio::time::sleep(SETTLE).await;
-        shared.changed.notify_one();
+        shared.touch();
     }
 }

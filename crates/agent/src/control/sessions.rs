@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{broadcast, mpsc, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -36,6 +36,8 @@ pub const MAX_SESSIONS: usize = 32;
 const INPUT_QUEUE: usize = MAX_CANDIDATES + 8;
 /// Messages from a session.
 const OUTPUT_QUEUE: usize = MAX_CANDIDATES + 8;
+/// Visits that a slow desktop may have to be told yet.
+const VISITS: usize = 16;
 /// How long a session that was told to end may take to say so.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -78,6 +80,16 @@ pub struct Sessions {
     report: Duration,
     running: Arc<Mutex<HashMap<SessionId, Running>>>,
     count: watch::Sender<usize>,
+    visits: broadcast::Sender<Visit>,
+}
+
+/// Somebody who has come.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// What for.
+    pub kind: SessionKind,
+    /// Who, as the server says.
+    pub name: String,
 }
 
 impl fmt::Debug for Sessions {
@@ -89,12 +101,29 @@ impl fmt::Debug for Sessions {
 impl Sessions {
     /// None yet.
     pub fn new(starter: Starter, random: SharedRandom, report: Duration) -> Self {
-        Self { starter, random, report, running: Arc::default(), count: watch::Sender::new(0) }
+        Self {
+            starter,
+            random,
+            report,
+            running: Arc::default(),
+            count: watch::Sender::new(0),
+            visits: broadcast::Sender::new(VISITS),
+        }
     }
 
     /// The ids of all.
     pub fn ids(&self) -> Vec<SessionId> {
         self.lock().keys().copied().collect()
+    }
+
+    /// Tells when their number, or that of a kind, changes.
+    pub fn watch(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
+    /// Tells who comes.
+    pub fn visits(&self) -> broadcast::Receiver<Visit> {
+        self.visits.subscribe()
     }
 
     /// How many of a kind run.
@@ -232,6 +261,9 @@ impl Sessions {
             return;
         }
         tracing::info!(session.id = %id, session.kind = kind.as_str(), "session opened");
+        self.count.send_modify(|_| {});
+        // Without a desktop nobody listens.
+        let _ = self.visits.send(Visit { kind, name: offer.user.name.clone() });
         let (output, outputs) = mpsc::channel(OUTPUT_QUEUE);
         let tls = report.credential.api.client().tls();
         let work = AbortOnDrop((self.starter)(Start { id, offer, tls, input, output }));

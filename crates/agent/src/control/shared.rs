@@ -89,6 +89,8 @@ pub struct Shared {
     pub link: watch::Sender<LinkState>,
     /// Something that `POST /me` carries may have changed.
     pub changed: Notify,
+    /// Something that the desktop's panel shows may have changed.
+    pub standing: watch::Sender<()>,
     /// An update may wait.
     pub deploy: Notify,
     /// One sign-in at a time.
@@ -118,6 +120,7 @@ impl Shared {
             credential: watch::Sender::new(None),
             link: watch::Sender::new(LinkState::SignedOut),
             changed: Notify::new(),
+            standing: watch::Sender::new(()),
             deploy: Notify::new(),
             signing_in: tokio::sync::Mutex::new(()),
             settings: Mutex::new(settings),
@@ -163,6 +166,12 @@ impl Shared {
         Ok(())
     }
 
+    /// Something may have changed: the server and the panel are told if it did.
+    pub fn touch(&self) {
+        self.changed.notify_one();
+        self.standing.send_replace(());
+    }
+
     /// The settings of this moment.
     pub fn settings(&self) -> Settings {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -194,7 +203,7 @@ impl Shared {
             self.folder.store_settings(&new)?;
             *settings = new;
         }
-        self.changed.notify_one();
+        self.touch();
         Ok(())
     }
 
@@ -252,7 +261,7 @@ impl Shared {
 
     /// Remote updates were allowed or forbidden.
     pub fn ota_changed(&self) {
-        self.changed.notify_one();
+        self.touch();
         self.deploy.notify_one();
     }
 

@@ -14,6 +14,7 @@ mod screen;
 mod screen_control;
 mod script;
 mod session;
+mod session_bus;
 mod systemd;
 mod update;
 mod visit;

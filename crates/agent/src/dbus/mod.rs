@@ -1,0 +1,78 @@
+//! The session bus of the person at the device: the desktop's panel sees how things stand and switches them
+//! here, and a notification says who has come.
+//!
+//! What it is not: the way of `rpi-connect`, which works without a bus ([`crate::local_api`]). Whoever can
+//! call here runs as the same user. The names and shapes are the public client's; the panel is a client of
+//! exactly these.
+
+mod notify;
+mod service;
+
+use crate::control::Shared;
+use service::{Object, Standing};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::broadcast::error::RecvError;
+use zbus::{Connection, connection};
+
+/// The daemon's name on the bus.
+pub const NAME: &str = "com.raspberrypi.Connect";
+/// Its object.
+pub const OBJECT: &str = "/com/raspberrypi/Connect";
+
+/// How often a bus is looked for: a user's services may start before it.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Runs until the daemon ends. Without a bus it does nothing.
+pub async fn run(shared: Arc<Shared>) {
+    loop {
+        match connect(&shared).await {
+            Ok(bus) => {
+                if let Err(error) = serve(&shared, &bus).await {
+                    tracing::debug!(%error, "the session bus has gone");
+                }
+            }
+            Err(zbus::Error::NameTaken) => {
+                tracing::info!("another daemon of this user serves the desktop's panel");
+                return std::future::pending().await;
+            }
+            Err(error) => tracing::debug!(%error, "no session bus"),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn connect(shared: &Arc<Shared>) -> zbus::Result<Connection> {
+    let object = Object::new(Arc::clone(shared));
+    connection::Builder::session().serve_at(OBJECT, object).name(NAME).build().await
+}
+
+/// Says every change, and who has come.
+async fn serve(shared: &Arc<Shared>, bus: &Connection) -> zbus::Result<()> {
+    let object = bus.object_server().interface::<_, Object>(OBJECT).await?;
+    let mut changed = shared.standing.subscribe();
+    let mut credential = shared.credential.subscribe();
+    let mut sessions = shared.sessions.watch();
+    let mut visits = shared.sessions.visits();
+    let mut last = service::standing(shared);
+    loop {
+        tokio::select! {
+            // None of the senders goes before this task does.
+            _ = changed.changed() => {}
+            _ = credential.changed() => {}
+            _ = sessions.changed() => {}
+            visit = visits.recv() => match visit {
+                Ok(visit) => {
+                    // A desktop without a notification daemon, or with one that is stuck, holds up nothing.
+                    tokio::spawn(notify::tell(bus.clone(), visit));
+                    continue;
+                }
+                Err(RecvError::Lagged(_) | RecvError::Closed) => continue,
+            },
+        }
+        let now: Standing = service::standing(shared);
+        if now != last {
+            Object::status_changed(object.signal_emitter(), now).await?;
+            last = now;
+        }
+    }
+}

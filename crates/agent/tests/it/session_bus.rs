@@ -1,0 +1,259 @@
+//! The desktop's side: the panel's methods and signal through `busctl` and `gdbus`, and the notification, on
+//! a real session bus with the real daemon.
+
+use super::{
+    device::Machine,
+    fake_server::{FakeServer, SOON},
+};
+use bramble_wire::{
+    SessionId,
+    events::{Command as Order, ServerEvent},
+};
+use http::Method;
+use std::{
+    collections::HashMap, fs, os::unix::fs::PermissionsExt, os::unix::net::UnixListener, process::Stdio,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    sync::mpsc,
+};
+use zbus::OwnedVariant;
+
+const KEY: &str = "rpuak_canary";
+
+struct Desktop {
+    server: FakeServer,
+    machine: Machine,
+    address: String,
+    _place: tempfile::TempDir,
+    _bus: Child,
+    _daemon: Child,
+}
+
+impl Desktop {
+    async fn start(signed_in: bool) -> Self {
+        let server = FakeServer::start().await;
+        server.expect_serial(super::device::SERIAL);
+        let machine = Machine::with_server(&server.url);
+        if signed_in {
+            server.accept_key(KEY);
+            machine.drop_key(KEY);
+        }
+        let place = tempfile::tempdir().expect("a folder");
+        let configuration = format!(
+            "<busconfig><type>session</type><listen>unix:path={}/bus</listen><policy context=\"default\">\
+             <allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/>\
+             </policy></busconfig>",
+            place.path().display()
+        );
+        let path = place.path().join("bus.conf");
+        fs::write(&path, configuration).expect("file");
+        let mut bus = Command::new("dbus-daemon")
+            .arg(format!("--config-file={}", path.display()))
+            .args(["--nofork", "--print-address"])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("dbus-daemon runs");
+        let mut address = String::new();
+        let mut out = BufReader::new(bus.stdout.take().expect("its output"));
+        out.read_line(&mut address).await.expect("an address");
+        let address = address.trim().to_owned();
+
+        // In the place of a browser.
+        let opener = place.path().join("xdg-open");
+        fs::write(&opener, format!("#!/bin/sh\necho \"$1\" >>'{}/opened'\n", place.path().display()))
+            .expect("file");
+        fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).expect("chmod");
+        let daemon = Command::new(env!("CARGO_BIN_EXE_rpi-connectd"))
+            .arg("--socket")
+            .arg(place.path().join("vnc.sock"))
+            .env("RPI_CONNECT_STATE_DIR", machine.state())
+            .env("RPI_CONNECT_ROOT", machine.root())
+            .env("DBUS_SESSION_BUS_ADDRESS", &address)
+            .env("PATH", format!("{}:/usr/bin:/bin", place.path().display()))
+            .env_remove("RPI_CONNECT_SERVER")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the daemon runs");
+        let this = Self { server, machine, address, _place: place, _bus: bus, _daemon: daemon };
+        let answered = async {
+            while this.call("Status").await.contains("ServiceUnknown") || this.call("Status").await.is_empty()
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, answered).await.expect("the daemon is on the bus");
+        this
+    }
+
+    fn tool(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("DBUS_SESSION_BUS_ADDRESS", &self.address).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// What `busctl` prints, or its complaint.
+    async fn call(&self, method: &str) -> String {
+        let mut command = self.tool("busctl");
+        command.arg(format!("--address={}", self.address)).arg("call");
+        command.args([
+            "com.raspberrypi.Connect",
+            "/com/raspberrypi/Connect",
+            "com.raspberrypi.Connect",
+            method,
+        ]);
+        let output = command.output().await.expect("busctl runs");
+        let text =
+            if output.status.success() { output.stdout } else { [b"error: ", &output.stderr[..]].concat() };
+        let text = String::from_utf8_lossy(&text).trim().to_owned();
+        if text.contains("not provided by any") { "ServiceUnknown".to_owned() } else { text }
+    }
+
+    async fn until_status(&self, wanted: &str) {
+        let there = async {
+            while self.call("Status").await != wanted {
+                tokio::task::yield_now().await;
+            }
+        };
+        let came = tokio::time::timeout(SOON, there).await;
+        assert!(came.is_ok(), "never {wanted}: {}", self.call("Status").await);
+    }
+
+    /// Signals as `gdbus monitor` prints them.
+    async fn monitor(&self) -> (Child, Lines<BufReader<ChildStdout>>) {
+        let mut command = self.tool("gdbus");
+        command.args(["monitor", "--session", "--dest", "com.raspberrypi.Connect"]).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("gdbus runs");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        // It says who owns the name once it listens.
+        until(&mut lines, "is owned by").await;
+        (child, lines)
+    }
+}
+
+async fn until(lines: &mut Lines<BufReader<ChildStdout>>, text: &str) -> String {
+    let found = async {
+        loop {
+            let line = lines.next_line().await.expect("reads").expect("it goes on");
+            if line.contains(text) {
+                return line;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, found).await.unwrap_or_else(|_| panic!("never {text}"))
+}
+
+#[tokio::test]
+async fn the_panel_sees_every_change_and_switches() {
+    let desktop = Desktop::start(true).await;
+    desktop.until_status("(bbbbii) true false true true 0 0").await;
+    let (_monitor, mut signals) = desktop.monitor().await;
+
+    let vnc = UnixListener::bind(desktop._place.path().join("vnc.sock")).expect("binds");
+    until(&mut signals, "Status ((true, true, true, true, 0, 0),)").await;
+    assert_eq!(desktop.call("VncOff").await, "");
+    until(&mut signals, "Status ((true, true, false, true, 0, 0),)").await;
+    assert_eq!(desktop.call("ShellOff").await, "");
+    until(&mut signals, "Status ((true, true, false, false, 0, 0),)").await;
+    assert_eq!(desktop.call("VncOn").await, "");
+    assert_eq!(desktop.call("ShellOn").await, "");
+    until(&mut signals, "Status ((true, true, true, true, 0, 0),)").await;
+    let kept = fs::read_to_string(desktop.machine.state().join("settings.toml")).expect("settings");
+    assert!(kept.contains("vnc = true") && kept.contains("shell = true"), "{kept}");
+
+    drop(vnc);
+    fs::remove_file(desktop._place.path().join("vnc.sock")).expect("removed");
+    until(&mut signals, "Status ((true, false, true, true, 0, 0),)").await;
+    assert_eq!(desktop.call("SignOut").await, "");
+    until(&mut signals, "Status ((false, false, true, true, 0, 0),)").await;
+    assert!(!desktop.machine.token().exists());
+
+    let mut command = desktop.tool("busctl");
+    command.arg(format!("--address={}", desktop.address)).args(["introspect", "--xml-interface"]);
+    let output =
+        command.args(["com.raspberrypi.Connect", "/com/raspberrypi/Connect"]).output().await.expect("runs");
+    let xml = String::from_utf8_lossy(&output.stdout).into_owned();
+    for method in ["SignIn", "SignOut", "VncOn", "VncOff", "ShellOn", "ShellOff", "Status"] {
+        assert!(xml.contains(&format!("<method name=\"{method}\">")), "{method}: {xml}");
+    }
+    assert!(
+        xml.contains("<signal name=\"Status\">") && xml.matches("type=\"(bbbbii)\"").count() == 2,
+        "{xml}"
+    );
+}
+
+#[tokio::test]
+async fn signing_in_from_the_panel_opens_the_page() {
+    let desktop = Desktop::start(false).await;
+    desktop.until_status("(bbbbii) false false true true 0 0").await;
+    assert_eq!(desktop.call("SignIn").await, "");
+    let page = format!("{}/verify/TKD8-F392\n", desktop.server.url);
+    let opened = async {
+        while fs::read_to_string(desktop._place.path().join("opened")).unwrap_or_default() != page {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, opened).await.expect("the page was opened");
+    let again = desktop.call("SignIn").await;
+    assert!(again.contains("already going on"), "{again}");
+    desktop.server.nth(1, Method::POST, "/client/token").await;
+    desktop.server.approve();
+    desktop.until_status("(bbbbii) true false true true 0 0").await;
+}
+
+/// A notification daemon that remembers.
+struct FakeNotifications {
+    shown: mpsc::UnboundedSender<(String, String)>,
+}
+
+#[zbus::interface(name = "org.freedesktop.Notifications")]
+impl FakeNotifications {
+    #[expect(clippy::too_many_arguments, reason = "the method's arguments")]
+    fn notify(
+        &self,
+        app_name: &str,
+        _replaces_id: u32,
+        _app_icon: &str,
+        summary: &str,
+        body: &str,
+        _actions: Vec<String>,
+        _hints: HashMap<String, OwnedVariant>,
+        _expire_timeout: i32,
+    ) -> u32 {
+        assert_eq!(app_name, "Raspberry Pi Connect");
+        let _ = self.shown.send((summary.to_owned(), body.to_owned()));
+        1
+    }
+}
+
+#[tokio::test]
+async fn the_person_at_the_desktop_is_told_who_has_come() {
+    let desktop = Desktop::start(true).await;
+    desktop.until_status("(bbbbii) true false true true 0 0").await;
+    let id: SessionId = "00000000-0000-4000-8000-000000000001".parse().expect("an id");
+    // Without a notification daemon a session goes on all the same.
+    desktop.server.offer(id, "shell");
+    desktop.server.send(&ServerEvent::Command(Order::Session { id }));
+    desktop.server.nth(1, Method::POST, &format!("/client/sessions/{id}/answer")).await;
+
+    let (shown, mut seen) = mpsc::unbounded_channel();
+    let _notifications = zbus::connection::Builder::address(desktop.address.as_str())
+        .expect("an address")
+        .serve_at("/org/freedesktop/Notifications", FakeNotifications { shown })
+        .expect("serves")
+        .name("org.freedesktop.Notifications")
+        .expect("a name")
+        .build()
+        .await
+        .expect("on the bus");
+    let id: SessionId = "00000000-0000-4000-8000-000000000002".parse().expect("an id");
+    desktop.server.offer(id, "shell");
+    desktop.server.send(&ServerEvent::Command(Order::Session { id }));
+    let (summary, body) =
+        tokio::time::timeout(SOON, seen.recv()).await.expect("in time").expect("a notification");
+    assert_eq!(summary, "Remote shell started");
+    assert!(body.ends_with(" uses a shell on this device."), "{body}");
+}
