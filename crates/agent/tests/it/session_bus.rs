@@ -241,11 +241,8 @@ async fn the_person_at_the_desktop_is_told_who_has_come() {
 
     let (shown, mut seen) = mpsc::unbounded_channel();
     let _notifications = zbus::connection::Builder::address(desktop.address.as_str())
-        .expect("an address")
         .serve_at("/org/freedesktop/Notifications", FakeNotifications { shown })
-        .expect("serves")
         .name("org.freedesktop.Notifications")
-        .expect("a name")
         .build()
         .await
         .expect("on the bus");
