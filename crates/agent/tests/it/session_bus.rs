@@ -26,7 +26,7 @@ struct Desktop {
     server: FakeServer,
     machine: Machine,
     address: String,
-    _place: tempfile::TempDir,
+    place: tempfile::TempDir,
     _bus: Child,
     _daemon: Child,
 }
@@ -78,7 +78,7 @@ impl Desktop {
             .kill_on_drop(true)
             .spawn()
             .expect("the daemon runs");
-        let this = Self { server, machine, address, _place: place, _bus: bus, _daemon: daemon };
+        let this = Self { server, machine, address, place, _bus: bus, _daemon: daemon };
         let answered = async {
             while this.call("Status").await.contains("ServiceUnknown") || this.call("Status").await.is_empty()
             {
@@ -152,7 +152,7 @@ async fn the_panel_sees_every_change_and_switches() {
     desktop.until_status("(bbbbii) true false true true 0 0").await;
     let (_monitor, mut signals) = desktop.monitor().await;
 
-    let vnc = UnixListener::bind(desktop._place.path().join("vnc.sock")).expect("binds");
+    let vnc = UnixListener::bind(desktop.place.path().join("vnc.sock")).expect("binds");
     until(&mut signals, "Status ((true, true, true, true, 0, 0),)").await;
     assert_eq!(desktop.call("VncOff").await, "");
     until(&mut signals, "Status ((true, true, false, true, 0, 0),)").await;
@@ -165,7 +165,7 @@ async fn the_panel_sees_every_change_and_switches() {
     assert!(kept.contains("vnc = true") && kept.contains("shell = true"), "{kept}");
 
     drop(vnc);
-    fs::remove_file(desktop._place.path().join("vnc.sock")).expect("removed");
+    fs::remove_file(desktop.place.path().join("vnc.sock")).expect("removed");
     until(&mut signals, "Status ((true, false, true, true, 0, 0),)").await;
     assert_eq!(desktop.call("SignOut").await, "");
     until(&mut signals, "Status ((false, false, true, true, 0, 0),)").await;
@@ -192,7 +192,7 @@ async fn signing_in_from_the_panel_opens_the_page() {
     assert_eq!(desktop.call("SignIn").await, "");
     let page = format!("{}/verify/TKD8-F392\n", desktop.server.url);
     let opened = async {
-        while fs::read_to_string(desktop._place.path().join("opened")).unwrap_or_default() != page {
+        while fs::read_to_string(desktop.place.path().join("opened")).unwrap_or_default() != page {
             tokio::task::yield_now().await;
         }
     };
@@ -204,9 +204,16 @@ async fn signing_in_from_the_panel_opens_the_page() {
     desktop.until_status("(bbbbii) true false true true 0 0").await;
 }
 
+struct Shown {
+    summary: String,
+    body: String,
+    actions: Vec<String>,
+    hints: HashMap<String, OwnedVariant>,
+}
+
 /// A notification daemon that remembers.
 struct FakeNotifications {
-    shown: mpsc::UnboundedSender<(String, String)>,
+    shown: mpsc::UnboundedSender<Shown>,
 }
 
 #[zbus::interface(name = "org.freedesktop.Notifications")]
@@ -215,16 +222,18 @@ impl FakeNotifications {
     fn notify(
         &self,
         app_name: &str,
-        _replaces_id: u32,
-        _app_icon: &str,
+        replaces_id: u32,
+        app_icon: &str,
         summary: &str,
         body: &str,
-        _actions: Vec<String>,
-        _hints: HashMap<String, OwnedVariant>,
-        _expire_timeout: i32,
+        actions: Vec<String>,
+        hints: HashMap<String, OwnedVariant>,
+        expire_timeout: i32,
     ) -> u32 {
-        assert_eq!(app_name, "Raspberry Pi Connect");
-        let _ = self.shown.send((summary.to_owned(), body.to_owned()));
+        assert_eq!((app_name, app_icon, replaces_id), ("Raspberry Pi Connect", "", 0));
+        assert_eq!(expire_timeout, -1);
+        let (summary, body) = (summary.to_owned(), body.to_owned());
+        let _ = self.shown.send(Shown { summary, body, actions, hints });
         1
     }
 }
@@ -249,8 +258,10 @@ async fn the_person_at_the_desktop_is_told_who_has_come() {
     let id: SessionId = "00000000-0000-4000-8000-000000000002".parse().expect("an id");
     desktop.server.offer(id, "shell");
     desktop.server.send(&ServerEvent::Command(Order::Session { id }));
-    let (summary, body) =
-        tokio::time::timeout(SOON, seen.recv()).await.expect("in time").expect("a notification");
-    assert_eq!(summary, "Remote shell started");
-    assert!(body.ends_with(" uses a shell on this device."), "{body}");
+    let shown = tokio::time::timeout(SOON, seen.recv()).await.expect("in time").expect("a notification");
+    assert_eq!(
+        (shown.summary.as_str(), shown.body.as_str()),
+        ("Remote shell started", "Ada uses a shell on this device.")
+    );
+    assert!(shown.actions.is_empty() && shown.hints.contains_key("desktop-entry"));
 }
