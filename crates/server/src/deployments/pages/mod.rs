@@ -22,6 +22,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use bramble_model::account::{Deed, Standing};
+use bramble_model::phrases;
 use bramble_store::StoreError;
 use bramble_wire::AccountId;
 
@@ -110,6 +111,11 @@ impl Reader {
     }
 }
 
+const NAME_TAKEN: &str = "There is an artefact of this name already. Choose another name.";
+const NO_URI: &str = "Devices cannot fetch from this. Write the whole address, like https://example.com/kiosk-1.4.tar.zst, without spaces.";
+const NO_CHECKSUM: &str =
+    "This is no SHA-256. Copy all 64 hexadecimal digits of what “otamaker” or “sha256sum” printed.";
+
 /// An artefact that a menu offers.
 struct Choice {
     id: String,
@@ -146,9 +152,14 @@ struct NewArtefact {
 
 impl NewArtefact {
     fn refused(mut self, problems: bramble_model::artefact::Problems) -> Self {
-        self.name_error = problems.name.unwrap_or_default();
-        self.uri_error = problems.uri.unwrap_or_default();
-        self.checksum_error = problems.checksum.unwrap_or_default();
+        // The sentences of the contract name the problem; people want the cure, too.
+        let cured = |problem: Option<String>, sentence: &str, cure: &str| match problem {
+            Some(problem) if problem == sentence => cure.to_owned(),
+            problem => problem.unwrap_or_default(),
+        };
+        self.name_error = cured(problems.name, phrases::NAME_TAKEN, NAME_TAKEN);
+        self.uri_error = cured(problems.uri, phrases::URI, NO_URI);
+        self.checksum_error = cured(problems.checksum, phrases::CHECKSUM, NO_CHECKSUM);
         self
     }
 

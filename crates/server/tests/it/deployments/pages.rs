@@ -62,7 +62,7 @@ async fn a_new_artefact_is_kept_in_the_library_and_deployed() {
     let wrong = place.ann.post(&path, &form).await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(
-        wrong.body.contains("Uri is invalid") && wrong.body.contains("value=\"kiosk\""),
+        wrong.body.contains("Devices cannot fetch from this") && wrong.body.contains("value=\"kiosk\""),
         "{}",
         wrong.body
     );
