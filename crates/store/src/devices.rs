@@ -14,7 +14,8 @@ use bramble_wire::device_api::{Board, Capabilities, Capability, Me, Os, Pico, Si
 use bramble_wire::{AccountId, DeviceId};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set, UpdateMany,
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    UpdateMany,
 };
 use std::collections::HashMap;
 
@@ -137,8 +138,7 @@ impl Store {
 
     /// The devices of this account with this serial number, by name.
     pub async fn devices_with_serial(&self, account: AccountId, serial: &str) -> Result<Vec<Device>> {
-        let rows = with_serial(account, serial).all(&self.reader).await?;
-        Ok(rows.into_iter().map(device).collect())
+        with_serial(&self.reader, account, serial).await
     }
 }
 
@@ -181,8 +181,7 @@ impl Tx {
 
     /// The devices of this account with this serial number, by name.
     pub async fn devices_with_serial(&self, account: AccountId, serial: &str) -> Result<Vec<Device>> {
-        let rows = with_serial(account, serial).all(&self.inner).await?;
-        Ok(rows.into_iter().map(device).collect())
+        with_serial(&self.inner, account, serial).await
     }
 
     /// Whether a device of this account has this name, compared without case.
@@ -437,12 +436,19 @@ impl Tx {
     }
 }
 
-fn with_serial(account: AccountId, serial: &str) -> sea_orm::Select<Entity> {
-    Entity::find()
+/// Sorted here: asked to sort, SQLite walks the whole account by name instead of looking the number up.
+async fn with_serial(
+    connection: &impl ConnectionTrait,
+    account: AccountId,
+    serial: &str,
+) -> Result<Vec<Device>> {
+    let mut rows = Entity::find()
         .filter(Column::AccountId.eq(account.0))
         .filter(Column::SerialNumber.eq(serial))
-        .order_by_asc(Column::NameFolded)
-        .order_by_asc(Column::Id)
+        .all(connection)
+        .await?;
+    rows.sort_by(|one, other| (&one.name_folded, one.id).cmp(&(&other.name_folded, other.id)));
+    Ok(rows.into_iter().map(device).collect())
 }
 
 fn fresh_token(token: SecretHash, at: Timestamp) -> ActiveModel {
