@@ -25,6 +25,8 @@ pub enum SecretKind {
     KnownBrowser,
     /// A browser that gave the right password and still owes the second factor.
     PendingSignIn,
+    /// A browser that went to another provider to sign in.
+    ProviderFlow,
     /// A link in a mail, or the set-up link.
     MailLink,
     /// What a device polls with while it waits for its code to be approved.
@@ -45,6 +47,7 @@ impl SecretKind {
             Self::WebSession
             | Self::KnownBrowser
             | Self::PendingSignIn
+            | Self::ProviderFlow
             | Self::MailLink
             | Self::DeviceCode => "",
         }
@@ -59,6 +62,7 @@ impl SecretKind {
             Self::WebSession
             | Self::KnownBrowser
             | Self::PendingSignIn
+            | Self::ProviderFlow
             | Self::MailLink
             | Self::DeviceCode => 44,
         }

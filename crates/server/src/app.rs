@@ -51,6 +51,8 @@ pub struct App {
     pub throttle: crate::auth::Throttle,
     /// Counts the requests of programs.
     pub api_limit: crate::management::RateLimit,
+    /// What OpenID Connect providers said of themselves.
+    pub providers: crate::accounts::providers::Providers,
     /// Hashes and checks passwords, a few at a time.
     pub passwords: crate::auth::Passwords,
     /// Wakes the delivery of mail.
@@ -98,6 +100,7 @@ impl App {
             linking: crate::linking::Linking::default(),
             throttle: crate::auth::Throttle::default(),
             api_limit: crate::management::RateLimit::default(),
+            providers: crate::accounts::providers::Providers::default(),
             passwords: crate::auth::Passwords::default(),
             outbox: crate::mail::Outbox::default(),
             relay,

@@ -24,6 +24,7 @@ mod device_tags;
 pub mod devices;
 mod entity;
 mod filter_values;
+pub mod identities;
 pub mod invitations;
 pub mod jobs;
 pub mod link_requests;

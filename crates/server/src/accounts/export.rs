@@ -87,6 +87,16 @@ async fn short(app: &App, caller: &SignedIn, own: AccountId) -> Result<String, S
             })
         })
         .collect();
+    let identities = app.store.identities(caller.user).await?;
+    let identities: Vec<Value> = identities
+        .into_iter()
+        .map(|it| {
+            json!({
+                "issuer": it.issuer, "subject": it.subject, "email": it.email,
+                "linked_at": text(it.created_at), "last_used_at": it.last_used_at.map(text),
+            })
+        })
+        .collect();
     let browsers = app.store.web_sessions(caller.user, now, now - SESSION_IDLE).await?;
     let browsers: Vec<Value> = browsers
         .into_iter()
@@ -117,7 +127,8 @@ async fn short(app: &App, caller: &SignedIn, own: AccountId) -> Result<String, S
         .collect();
     let first = json!({
         "server": app.config.origin(), "exported_at": text(now), "person": person, "accounts": accounts,
-        "two_factor": two_factor, "passkeys": passkeys, "browsers": browsers, "auth_keys": keys, "mails": mails,
+        "two_factor": two_factor, "passkeys": passkeys,
+        "providers": identities, "browsers": browsers, "auth_keys": keys, "mails": mails,
     });
     let mut document = first.to_string();
     document.pop();

@@ -4,7 +4,7 @@
 //! account is told by mail only, never by an answer: sign-in checks a password in any case, sign-up
 //! and the forgotten password answer the same, and in the same time ([`even_out`]).
 //!
-//! What is not here: signing in with another provider, organisations.
+//! What is not here: organisations.
 
 mod deletion;
 mod email_change;
@@ -14,6 +14,7 @@ pub mod operator;
 pub mod pages;
 pub mod passkeys;
 mod password_reset;
+pub mod providers;
 mod sessions;
 mod set_up;
 mod sign_in;
@@ -74,6 +75,15 @@ pub enum AccountError {
     /// The public URL does not allow passkeys.
     #[error("this server cannot use passkeys")]
     NoPasskeys,
+    /// The provider of this name did not say who somebody is.
+    #[error("{0} did not confirm who this is")]
+    Provider(String),
+    /// The provider of this name vouches for no address.
+    #[error("{0} vouches for no address")]
+    NoAddress(String),
+    /// Nothing else would let the person in.
+    #[error("nothing else would let this person in")]
+    LastWayIn,
     /// An organisation would be left without an administrator.
     #[error("an organisation needs an administrator")]
     LastAdministrator,

@@ -51,6 +51,7 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
     let links = tx.sweep_mail_links(now - KEEP_LINKS).await?;
     tx.sweep_pending_sign_ins(now).await?;
     tx.sweep_spent_tokens(now).await?;
+    tx.sweep_provider_flows(now).await?;
     tx.commit().await?;
     if sessions + links > 0 {
         tracing::info!(sessions, links, "removed sessions and links that were over");

@@ -2,6 +2,7 @@
 
 use super::AccountError;
 use super::passkeys::{self, Answer, Occasion};
+use super::providers;
 use super::two_factor::{self, Code, Proved, Second};
 use crate::app::App;
 use crate::auth::SignedIn;
@@ -124,12 +125,15 @@ pub enum Proof<'a> {
     Password(&'a Password, &'a Code),
     /// A passkey, alone.
     Passkey(&'a Answer),
+    /// What a provider vouched for, sealed, and a code if the provider asked for none.
+    Vouched(&'a str, &'a Code),
 }
 
 /// Checks who somebody is who is signed in; their session gets a new cookie and is fresh.
 pub async fn prove(app: &App, caller: &SignedIn, proof: Proof<'_>) -> Result<Secret, AccountError> {
     let key = caller.user.to_string();
     app.throttle.attempt(app.clock.now(), Scope::Proof, &key)?;
+    let mut complete = false;
     let (tx, proved) = match proof {
         Proof::Password(password, code) => prove_by_password(app, caller, password, code).await?,
         Proof::Passkey(answer) => {
@@ -139,8 +143,18 @@ pub async fn prove(app: &App, caller: &SignedIn, proof: Proof<'_>) -> Result<Sec
             person.ok_or(AccountError::WrongCredentials)?;
             (tx, Some(Proved::Passkey(Box::new(proved))))
         }
+        Proof::Vouched(vouch, code) => {
+            complete = providers::check_vouch(app, caller, vouch)?;
+            let proved = if complete { None } else { check_code(app, caller, code).await? };
+            let tx = app.store.begin().await?;
+            let person = tx.lock_user(caller.user).await?.filter(|user| user.disabled_at.is_none());
+            person.ok_or(AccountError::WrongCredentials)?;
+            (tx, proved)
+        }
     };
-    second(app, &tx, caller, proved.as_ref()).await?;
+    if !complete {
+        second(app, &tx, caller, proved.as_ref()).await?;
+    }
     let cookie = Secret::generate(SecretKind::WebSession, &*app.random);
     let now = app.clock.now();
     if !tx.rotate_web_session(caller.session, &caller.token, &cookie.hash(), now).await? {
@@ -164,14 +178,19 @@ async fn prove_by_password(
     let (Some(kept), Verdict::Right { rehashed }) = (kept, verdict) else {
         return Err(AccountError::WrongCredentials);
     };
-    let mut proved = None;
-    if app.store.has_second_factor(caller.user).await? {
-        let code = Second::Code(code);
-        proved = Some(two_factor::check(app, caller.user, code, Occasion::Proof(caller)).await?);
-    }
+    let proved = check_code(app, caller, code).await?;
     let tx = app.store.begin().await?;
     confirm(&tx, caller.user, &kept, rehashed.as_ref()).await?;
     Ok((tx, proved))
+}
+
+/// Looks at the code of somebody who has a second factor.
+async fn check_code(app: &App, caller: &SignedIn, code: &Code) -> Result<Option<Proved>, AccountError> {
+    if !app.store.has_second_factor(caller.user).await? {
+        return Ok(None);
+    }
+    let code = Second::Code(code);
+    two_factor::check(app, caller.user, code, Occasion::Proof(caller)).await.map(Some)
 }
 
 /// The second factor that was checked outside of the transaction, or that none was needed, still counts

@@ -1,5 +1,5 @@
 //! The cookies: the session's, the one by which a browser is known again after signing out, and the one
-//! of a sign-in that waits for the second factor.
+//! of a sign-in that waits for the second factor or for another provider.
 //!
 //! With HTTPS all have the `__Host-` prefix, which makes the browser insist on `Secure`, on the whole
 //! host and on no domain. Without HTTPS (localhost, or `--allow-insecure-http`) some browsers drop
@@ -29,6 +29,8 @@ pub enum Cookie {
     KnownBrowser,
     /// Gave the password, owes the second factor.
     PendingSignIn,
+    /// Went to another provider and comes back.
+    ProviderFlow,
 }
 
 impl Cookie {
@@ -40,6 +42,8 @@ impl Cookie {
             (Self::KnownBrowser, false) => "bramble-browser",
             (Self::PendingSignIn, true) => "__Host-bramble-sign-in",
             (Self::PendingSignIn, false) => "bramble-sign-in",
+            (Self::ProviderFlow, true) => "__Host-bramble-provider",
+            (Self::ProviderFlow, false) => "bramble-provider",
         }
     }
 
@@ -48,6 +52,7 @@ impl Cookie {
             Self::Session => SecretKind::WebSession,
             Self::KnownBrowser => SecretKind::KnownBrowser,
             Self::PendingSignIn => SecretKind::PendingSignIn,
+            Self::ProviderFlow => SecretKind::ProviderFlow,
         }
     }
 
@@ -56,6 +61,7 @@ impl Cookie {
             Self::Session => SESSION_LIFETIME,
             Self::KnownBrowser => KNOWN_BROWSER_LIFETIME,
             Self::PendingSignIn => PENDING_LIFETIME,
+            Self::ProviderFlow => crate::accounts::providers::LIFETIME,
         }
     }
 

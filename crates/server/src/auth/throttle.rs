@@ -44,6 +44,8 @@ pub enum Scope {
     CodeAddress,
     /// Codes that devices of one address ask for.
     CodeRequests,
+    /// Journeys to other providers that begin at one address.
+    ProviderFlow,
     /// Relay credentials that one device asks for outside of sessions.
     IceServers,
     /// Unknown tokens of the management API from one address.
@@ -72,7 +74,9 @@ impl Scope {
             Self::CodeAddress => hourly(60),
             Self::ApiTokens => Rule::Window { count: 100, per: Duration::minutes(1) },
             // As many as may be open at once and those that were decided, of a workshop behind one router.
-            Self::CodeRequests => Rule::Window { count: 100, per: Duration::minutes(15) },
+            Self::CodeRequests | Self::ProviderFlow => {
+                Rule::Window { count: 100, per: Duration::minutes(15) }
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod layers;
+pub mod providers;
 pub mod settings;
 mod validate;
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub master_key_file: Option<PathBuf>,
     /// The embedded relay; `None` when it is off.
     pub relay: Option<RelayConfig>,
+    /// OpenID Connect providers that people may sign in with.
+    pub providers: Vec<providers::Provider>,
     /// How mail leaves; `None`: the operator reads it with `bramble mail`.
     pub smtp_url: Option<Hidden>,
     /// The sender of every mail.
@@ -74,6 +77,7 @@ impl Config {
             metrics_listen: None,
             master_key_file: None,
             relay: None,
+            providers: Vec::new(),
             smtp_url: None,
             mail_from: None,
             log_format: LogFormat::default(),

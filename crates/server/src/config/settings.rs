@@ -85,6 +85,12 @@ pub const ALL: &[Setting] = &[
         "Requests of one management API token in an hour of the clock; 0 counts nothing",
     ),
     setting("registration", "WHO", Some("invitation"), "Who may sign up: invitation, open or closed"),
+    setting(
+        "providers-file",
+        "FILE",
+        None,
+        "OpenID Connect providers that people may sign in with (TOML, see docs/operating.md) [default: none]",
+    ),
     switch(setting(
         "allow-insecure-http",
         "BOOL",

@@ -1,5 +1,6 @@
 //! From texts to a [`Config`], or to problems in plain words.
 
+use super::providers::{self, Provider};
 use super::{
     Config, Hidden, LogFormat, Registration, RelayConfig, TlsFiles, Values, is_loopback, sqlite_file,
 };
@@ -65,6 +66,7 @@ impl Reading<'_> {
         let api_requests: Option<u32> = self.parse("api-rate-limit", "a number");
         let database = self.database(&data);
         let relay = self.relay();
+        let providers = self.providers();
         let smtp_url = self.smtp_url();
         let mut config = Config::new(data, public_url?);
         config.listen = listen?;
@@ -80,6 +82,7 @@ impl Reading<'_> {
         config.master_key_file = self.values.text("master-key-file").map(PathBuf::from);
         config.database = database;
         config.relay = relay;
+        config.providers = providers;
         config.smtp_url = smtp_url;
         config.mail_from = self.values.text("mail-from").map(str::to_owned);
         Some(config)
@@ -121,6 +124,17 @@ impl Reading<'_> {
             }
         }
         networks
+    }
+
+    fn providers(&mut self) -> Vec<Provider> {
+        let Some(path) = self.values.text("providers-file") else { return Vec::new() };
+        match providers::read(std::path::Path::new(path)) {
+            Ok(found) => found,
+            Err(problem) => {
+                self.problem("providers-file", problem);
+                Vec::new()
+            }
+        }
     }
 
     fn tls(&mut self) -> Option<TlsFiles> {

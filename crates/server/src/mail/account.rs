@@ -2,7 +2,7 @@
 
 use super::messages::{
     self, AccountDeleted, ChangeEmail, EmailChangeAsked, EmailChanged, EmailTaken, Frame, NewRecoveryCodes,
-    PasskeyChanged, Untrusted,
+    PasskeyChanged, ProviderChanged, Untrusted,
 };
 use super::{Message, message};
 use crate::app::App;
@@ -66,6 +66,22 @@ pub fn passkey_changed(app: &App, recipient: &str, name: &str, added: bool) -> M
         message("passkey_added", recipient, "A passkey was added to your account", &body)
     } else {
         message("passkey_removed", recipient, "A passkey was removed from your account", &body)
+    }
+}
+
+/// Tells somebody that a provider signs them in from now on, or no longer.
+pub fn provider_changed(app: &App, recipient: &str, name: &str, linked: bool) -> Message {
+    let body = ProviderChanged {
+        frame: Frame::of(app),
+        at: messages::moment(app.clock.now()),
+        name: Untrusted::new(name),
+        linked,
+        settings: app.config.url("/settings/account"),
+    };
+    if linked {
+        message("provider_linked", recipient, "Another way to sign in to your account", &body)
+    } else {
+        message("provider_unlinked", recipient, "A way to sign in to your account was removed", &body)
     }
 }
 

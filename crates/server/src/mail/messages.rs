@@ -115,6 +115,13 @@ bodies! {
     }
     /// The account was deleted.
     AccountDeleted / AccountDeletedText / AccountDeletedHtml = "mail/account_deleted.txt", "mail/account_deleted.html" { at: String }
+    /// A provider was linked or unlinked.
+    ProviderChanged / ProviderChangedText / ProviderChangedHtml = "mail/provider_changed.txt", "mail/provider_changed.html" {
+        at: String,
+        name: Untrusted,
+        linked: bool,
+        settings: String,
+    }
     /// A passkey was added or removed.
     PasskeyChanged / PasskeyChangedText / PasskeyChangedHtml = "mail/passkey_changed.txt", "mail/passkey_changed.html" {
         at: String,

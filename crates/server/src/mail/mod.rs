@@ -13,7 +13,7 @@ mod smtp;
 
 pub use account::{
     account_deleted, change_email, email_change_asked, email_changed, email_taken, new_recovery_codes,
-    passkey_changed,
+    passkey_changed, provider_changed,
 };
 pub use messages::LinkedDevice;
 pub use operator::{Listed, Shown, list, show};

@@ -126,6 +126,7 @@ fn path_of(pattern: &str, id: &str, it: &World) -> String {
         .replace("{organisation}", &it.organisation)
         .replace("{user}", &it.member)
         .replace("{invitation}", &it.invitation)
+        .replace("{provider}", "none")
         .replace("{session}", session);
     for name in ["{id}", "{code}", "{token}"] {
         path = path.replace(name, id);
@@ -188,7 +189,7 @@ fn of_own_account<'w>(method: &str, pattern: &str, it: &'w World) -> Option<(Who
     use Who::{Owner, Person};
     if let Some(below) = pattern.strip_prefix("/fresh") {
         return Some(match (method, below) {
-            ("GET" | "POST", "") | ("POST", "/question") => (Person, "", ""),
+            ("GET" | "POST", "") | ("POST", "/question" | "/provider/{provider}") => (Person, "", ""),
             _ => return None,
         });
     }
@@ -197,12 +198,13 @@ fn of_own_account<'w>(method: &str, pattern: &str, it: &'w World) -> Option<(Who
         | ("GET" | "POST", "/password" | "/email" | "/delete" | "/passkeys")
         | ("GET" | "POST", "/two-factor" | "/two-factor/turn-off")
         | ("POST", "/two-factor/recovery-codes" | "/passkeys/question" | "/name" | "/export")
+        | ("POST", "/providers/{provider}/link" | "/providers/unlink")
         | ("POST", "/sessions/end-others") => (Person, "", ""),
         ("POST", "/passkeys/{id}/name") | ("GET" | "POST", "/passkeys/{id}/remove") => {
             (Owner, &it.passkey, "name=x")
         }
         // A link works for the account that asked for it; to others it is a dead one.
-        ("GET" | "POST", "/email/{token}") => (Person, "none", ""),
+        ("GET" | "POST", "/email/{token}" | "/link-provider/{token}") => (Person, "none", ""),
         // Somebody else's id ends nothing and reads as done.
         ("POST", "/sessions/{id}/end") => (Person, &it.device, ""),
         _ => return None,
@@ -249,6 +251,7 @@ fn is_open(method: &str, pattern: &str) -> bool {
                 | "/sign-in/second-step"
                 | "/sign-in/second-step/question"
                 | "/sign-in/passkey"
+                | "/sign-in/provider/{provider}"
                 | "/sign-in/passkey/question"
                 | "/verify-email/{token}"
                 | "/reset-password/{token}"
@@ -272,6 +275,7 @@ fn is_open(method: &str, pattern: &str) -> bool {
                 | "/sign-up/check-your-mail"
                 | "/forgotten-password/check-your-mail"
                 | "/account-deleted"
+                | "/sign-in/provider/{provider}/callback"
                 | "/sign-in/second-step"
                 | "/verify-email/{token}"
                 | "/reset-password/{token}"
@@ -359,7 +363,11 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
                 | ("GET" | "POST", "/settings/account/two-factor" | "/settings/account/two-factor/turn-off")
                 | ("GET" | "POST", "/settings/account/email" | "/settings/account/delete")
                 | ("GET" | "POST", "/settings/account/passkeys" | "/settings/account/passkeys/{id}/remove")
-                | ("POST", "/settings/account/passkeys/question")
+                | ("POST", "/settings/account/passkeys/question" | "/settings/account/link-provider/{token}")
+                | (
+                    "POST",
+                    "/settings/account/providers/{provider}/link" | "/settings/account/providers/unlink"
+                )
                 | ("POST", "/settings/account/email/{token}" | "/settings/account/export")
                 | ("POST", "/settings/account/two-factor/recovery-codes")
                 | ("POST", "/devices/{id}/delete" | "/devices/{id}/sign-out")

@@ -10,6 +10,7 @@ mod m0005_search;
 mod m0006_management;
 mod m0007_deployments;
 mod m0009_accounts;
+mod m0010_providers;
 mod m0011_suggestions;
 mod m0013_screen;
 
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_management::Migration),
             Box::new(m0007_deployments::Migration),
             Box::new(m0009_accounts::Migration),
+            Box::new(m0010_providers::Migration),
             Box::new(m0011_suggestions::Migration),
             Box::new(m0013_screen::Migration),
         ]

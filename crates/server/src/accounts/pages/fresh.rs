@@ -1,7 +1,7 @@
 //! `/fresh`: asks for the password again before something dangerous. What was asked goes on by itself:
 //! a page is opened, a form that was sent is kept, sealed, inside the page that asks, and sent again.
 
-use super::{Failed, fail, frame, refuse};
+use super::{Failed, fail, frame, providers, refuse};
 use crate::accounts::passkeys::{self, Answer};
 use crate::accounts::{self, Code, Proof};
 use crate::app::{App, Ctx};
@@ -22,6 +22,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bramble_model::Secret;
 use bramble_wire::WebSessionId;
 use serde::{Deserialize, Serialize};
 use time::Duration;
@@ -50,6 +51,11 @@ struct Page {
     kept: String,
     second: bool,
     passkey: bool,
+    /// Whether the person has a password.
+    password: bool,
+    providers: Vec<providers::Button>,
+    /// What a provider vouched for: only a code is missing.
+    vouch: String,
 }
 
 #[derive(Template)]
@@ -122,7 +128,10 @@ async fn ask(app: &App, caller: &SignedIn, action: &str, body: &Bytes) -> Option
     let fields = url::form_urlencoded::parse(body).into_owned().collect();
     let until = (app.clock.now() + KEEP).unix_timestamp();
     let kept = Kept { action: action.to_owned(), fields, until }.seal(app, caller.session)?;
-    Some(render(app, caller, StatusCode::OK, Failed::default(), ReturnTo::default(), kept).await)
+    Some(
+        render(app, caller, StatusCode::OK, Failed::default(), ReturnTo::default(), kept, String::new())
+            .await,
+    )
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -135,7 +144,32 @@ async fn show(State(app): State<Ctx>, caller: SignedIn, Query(wish): Query<Wish>
     if caller.is_fresh(&app) {
         return Redirect::to(wish.return_to.as_str()).into_response();
     }
-    render(&app, &caller, StatusCode::OK, Failed::default(), wish.return_to, String::new()).await
+    render(&app, &caller, StatusCode::OK, Failed::default(), wish.return_to, String::new(), String::new())
+        .await
+}
+
+/// What somebody can prove with who they are.
+struct Ways {
+    password: bool,
+    second: bool,
+    passkey: bool,
+    providers: Vec<providers::Button>,
+}
+
+async fn ways(app: &App, caller: &SignedIn) -> Result<Ways, bramble_store::StoreError> {
+    let person = app.store.user(caller.user).await?;
+    let linked = accounts::providers::linked(app, caller.user).await?;
+    let of = |issuer: &str| linked.iter().any(|it| it.issuer == issuer);
+    let providers = app.config.providers.iter().filter(|it| of(&it.issuer));
+    let has_passkey = !passkeys::list(app, caller.user).await?.is_empty();
+    Ok(Ways {
+        password: person.is_some_and(|person| person.password_hash.is_some()),
+        second: app.store.has_second_factor(caller.user).await?,
+        passkey: has_passkey && passkeys::unavailable(app).is_none(),
+        providers: providers
+            .map(|it| providers::Button { id: it.id.clone(), name: it.name.clone() })
+            .collect(),
+    })
 }
 
 async fn render(
@@ -145,17 +179,28 @@ async fn render(
     failed: Failed,
     return_to: ReturnTo,
     kept: String,
+    vouch: String,
 ) -> Response {
-    let has = async {
-        let second = app.store.has_second_factor(caller.user).await?;
-        Ok::<_, bramble_store::StoreError>((second, !passkeys::list(app, caller.user).await?.is_empty()))
-    };
-    let (second, passkey) = match has.await {
-        Ok((second, passkey)) => (second, passkey && passkeys::unavailable(app).is_none()),
+    let has = match ways(app, caller).await {
+        Ok(has) => has,
         Err(error) => return refuse(app, error.into()),
     };
     let (frame, email) = (frame(app, caller), caller.email.clone());
-    page(status, &Page { frame, failed, email, return_to, kept, second, passkey })
+    page(
+        status,
+        &Page {
+            frame,
+            failed,
+            email,
+            return_to,
+            kept,
+            second: has.second,
+            passkey: has.passkey,
+            password: has.password,
+            providers: has.providers,
+            vouch,
+        },
+    )
 }
 
 #[derive(Default, Deserialize)]
@@ -172,31 +217,57 @@ struct Typed {
     ceremony: String,
     #[serde(default)]
     passkey: String,
+    #[serde(default)]
+    vouch: String,
 }
 
 async fn prove(State(app): State<Ctx>, caller: SignedIn, Form(typed): Form<Typed>) -> Response {
     let answer = Answer { ceremony: typed.ceremony, passkey: typed.passkey };
-    let by_passkey = !answer.passkey.is_empty();
-    let password = Proof::Password(&typed.password, &typed.code);
-    let proof = if by_passkey { Proof::Passkey(&answer) } else { password };
-    let cookie = match accounts::prove(&app, &caller, proof).await {
-        Ok(cookie) => cookie,
-        Err(error) => {
-            return match fail(&app, error, WRONG) {
-                Ok((status, failed)) => {
-                    render(&app, &caller, status, failed, typed.return_to, typed.kept).await
-                }
-                Err(response) => *response,
-            };
-        }
+    let proof = if !answer.passkey.is_empty() {
+        Proof::Passkey(&answer)
+    } else if !typed.vouch.is_empty() {
+        Proof::Vouched(&typed.vouch, &typed.code)
+    } else {
+        Proof::Password(&typed.password, &typed.code)
     };
-    let mut response = match Kept::open(&app, caller.session, &typed.kept) {
+    match accounts::prove(&app, &caller, proof).await {
+        Ok(cookie) => go_on(&app, &caller, &cookie, &typed.return_to, &typed.kept),
+        Err(error) => match fail(&app, error, WRONG) {
+            Ok((status, failed)) => {
+                render(&app, &caller, status, failed, typed.return_to, typed.kept, typed.vouch).await
+            }
+            Err(response) => *response,
+        },
+    }
+}
+
+/// A provider vouched for the caller: what was asked goes on, after a code if one is needed.
+pub(super) async fn vouched(
+    app: &App,
+    caller: &SignedIn,
+    return_to: ReturnTo,
+    kept: String,
+    vouch: String,
+) -> Response {
+    match accounts::providers::needs_code(app, caller, &vouch).await {
+        Ok(true) => render(app, caller, StatusCode::OK, Failed::default(), return_to, kept, vouch).await,
+        Ok(false) => match accounts::prove(app, caller, Proof::Vouched(&vouch, &Code::default())).await {
+            Ok(cookie) => go_on(app, caller, &cookie, &return_to, &kept),
+            Err(error) => refuse(app, error),
+        },
+        Err(error) => refuse(app, error),
+    }
+}
+
+/// What was asked goes on by itself, under a new cookie.
+fn go_on(app: &App, caller: &SignedIn, cookie: &Secret, return_to: &ReturnTo, kept: &str) -> Response {
+    let mut response = match Kept::open(app, caller.session, kept) {
         Some(kept) => {
             let action = ReturnTo::new(&kept.action);
-            page(StatusCode::OK, &Continue { frame: frame(&app, &caller), action, fields: kept.fields })
+            page(StatusCode::OK, &Continue { frame: frame(app, caller), action, fields: kept.fields })
         }
-        None => Redirect::to(typed.return_to.as_str()).into_response(),
+        None => Redirect::to(return_to.as_str()).into_response(),
     };
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(&app, &cookie));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(app, cookie));
     response
 }

@@ -6,6 +6,7 @@ mod email_change;
 pub mod fresh;
 mod operator;
 mod passkeys;
+mod providers;
 mod reset;
 mod settings;
 mod sign_in;
@@ -42,6 +43,7 @@ pub fn routes() -> Router<Ctx> {
         .merge(deletion::routes())
         .merge(two_factor::routes())
         .merge(passkeys::routes())
+        .merge(providers::routes())
         .merge(operator::routes())
 }
 
@@ -137,7 +139,12 @@ fn refuse(app: &App, error: AccountError) -> Response {
             message(app, StatusCode::CONFLICT, "This server cannot use passkeys", text, None)
         }
         // Told to the operator only; here nobody learns who has an account.
-        AccountError::Invalid(_) | AccountError::WrongCredentials | AccountError::Taken => message(
+        AccountError::Invalid(_)
+        | AccountError::WrongCredentials
+        | AccountError::Taken
+        | AccountError::Provider(_)
+        | AccountError::NoAddress(_)
+        | AccountError::LastWayIn => message(
             app,
             StatusCode::UNPROCESSABLE_ENTITY,
             "That did not work",

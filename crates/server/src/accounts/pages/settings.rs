@@ -1,6 +1,6 @@
 //! `/settings/account`: name, password, and the browsers that are signed in.
 
-use super::{AccountError, Failed, fail, frame, refuse};
+use super::{AccountError, Failed, fail, frame, providers, refuse};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::cookies::{Cookie, SESSION_IDLE};
@@ -42,6 +42,17 @@ struct Page {
     others: bool,
     two_factor: bool,
     passkeys: usize,
+    linked: Vec<Linked>,
+    linkable: Vec<providers::Button>,
+}
+
+/// A provider that the person is linked to.
+struct Linked {
+    name: String,
+    email: String,
+    issuer: String,
+    subject: String,
+    since: Moment,
 }
 
 /// A browser that is signed in.
@@ -76,6 +87,8 @@ impl After {
             "email" => Some("Your email address was changed."),
             "password" => Some("Your password was changed. Your other browsers were signed out."),
             "two-factor-off" => Some("Two-factor authentication was turned off."),
+            "linked" => Some("The provider signs you in from now on."),
+            "unlinked" => Some("The provider was unlinked."),
             "session" => Some("The browser was signed out."),
             "others" => Some("Your other browsers were signed out."),
             _ => None,
@@ -86,6 +99,17 @@ impl After {
 async fn show(State(app): State<Ctx>, caller: SignedIn, Query(after): Query<After>) -> Response {
     let name = caller.name.clone();
     render(&app, &caller, StatusCode::OK, Failed::default(), name, &after).await
+}
+
+fn linked_row(app: &App, it: bramble_store::identities::Identity) -> Linked {
+    let provider = app.config.providers.iter().find(|provider| provider.issuer == it.issuer);
+    Linked {
+        name: provider.map_or_else(|| it.issuer.clone(), |provider| provider.name.clone()),
+        email: it.email,
+        issuer: it.issuer,
+        subject: it.subject,
+        since: Moment::new(it.created_at, app.clock.now()),
+    }
 }
 
 async fn render(
@@ -123,9 +147,22 @@ async fn render(
         Ok(passkeys) => passkeys.len(),
         Err(error) => return refuse(app, AccountError::Store(error)),
     };
+    let linked = match accounts::providers::linked(app, caller.user).await {
+        Ok(linked) => linked,
+        Err(error) => return refuse(app, AccountError::Store(error)),
+    };
+    let mut linkable = providers::buttons(app);
+    linkable.retain(|button| {
+        let issuer = accounts::providers::find(app, &button.id).map(|provider| provider.issuer.as_str());
+        !linked.iter().any(|it| Some(it.issuer.as_str()) == issuer)
+    });
+    let linked = linked.into_iter().map(|it| linked_row(app, it)).collect();
     let others = browsers.len() > 1;
     let email = caller.email.clone();
-    page(status, &Page { frame, failed, typed_name, email, browsers, others, two_factor, passkeys })
+    page(
+        status,
+        &Page { frame, failed, typed_name, email, browsers, others, two_factor, passkeys, linked, linkable },
+    )
 }
 
 #[derive(Debug, Default, Deserialize)]

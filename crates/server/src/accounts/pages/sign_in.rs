@@ -1,5 +1,6 @@
 //! `/sign-in`, `/sign-out`, `/sign-out-everywhere`.
 
+use super::providers;
 use super::two_factor::SECOND_STEP;
 use super::{AccountError, Browser, Failed, begun, ended, fail, frame_signed_out, refuse};
 use crate::accounts::{self, Entered};
@@ -35,7 +36,9 @@ struct Page {
     return_to: ReturnTo,
     sign_up: bool,
     passkeys: bool,
-    password_changed: bool,
+    providers: Vec<providers::Button>,
+    /// What happened before, in a sentence.
+    note: &'static str,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -61,8 +64,12 @@ async fn show(State(app): State<Ctx>, caller: Option<SignedIn>, Query(wish): Que
     if caller.is_some() {
         return Redirect::to(wish.return_to.as_str()).into_response();
     }
-    let password_changed = wish.after == "reset";
-    render(&app, StatusCode::OK, Failed::default(), String::new(), wish.return_to, password_changed)
+    let note = match wish.after.as_str() {
+        "reset" => "Your password was changed. Sign in with the new one.",
+        "provider" => "Your address has an account here. Sign in to it, then you can link the two.",
+        _ => "",
+    };
+    render(&app, StatusCode::OK, Failed::default(), String::new(), wish.return_to, note)
 }
 
 async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>) -> Response {
@@ -77,7 +84,7 @@ async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>
             let wrong = "The address or the password is wrong. Check both, or choose a new password.";
             match fail(&app, error, wrong) {
                 Ok((status, failed)) => {
-                    render(&app, status, failed, typed.email.clone(), typed.return_to, false)
+                    render(&app, status, failed, typed.email.clone(), typed.return_to, "")
                 }
                 Err(response) => *response,
             }
@@ -91,12 +98,24 @@ fn render(
     failed: Failed,
     email: String,
     return_to: ReturnTo,
-    password_changed: bool,
+    note: &'static str,
 ) -> Response {
     let sign_up = app.config.registration == Registration::Open;
     let frame = frame_signed_out(app);
     let passkeys = accounts::passkeys::unavailable(app).is_none();
-    page(status, &Page { frame, failed, email, return_to, sign_up, passkeys, password_changed })
+    page(
+        status,
+        &Page {
+            frame,
+            failed,
+            email,
+            return_to,
+            sign_up,
+            passkeys,
+            providers: providers::buttons(app),
+            note,
+        },
+    )
 }
 
 /// The page again, after a passkey that did not sign in.
@@ -104,7 +123,7 @@ pub(super) fn passkey_failed(app: &App, error: AccountError, return_to: ReturnTo
     let wrong = "This passkey does not sign in here: it was removed, or it waited too long. Try again, or use \
                  your password.";
     match fail(app, error, wrong) {
-        Ok((status, failed)) => render(app, status, failed, String::new(), return_to, false),
+        Ok((status, failed)) => render(app, status, failed, String::new(), return_to, ""),
         Err(response) => *response,
     }
 }

@@ -3,9 +3,11 @@
 mod deletion;
 mod email;
 mod export;
+mod fake_provider;
 mod fresh;
 mod links;
 mod passkeys;
+mod providers;
 mod secrecy;
 mod sign_in;
 pub mod site;

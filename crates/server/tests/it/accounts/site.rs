@@ -5,6 +5,7 @@ use axum::body::Body;
 use bramble_model::{ManualClock, OsRandom};
 use bramble_server::app::{App, Ctx};
 use bramble_server::auth::password::Password;
+use bramble_server::config::providers::Provider;
 use bramble_server::config::{Config, Hidden, Registration};
 use bramble_server::front_door::ClientAddress;
 use bramble_server::{accounts, mail, routes};
@@ -36,6 +37,7 @@ pub struct Plan {
     pub url: &'static str,
     pub registration: Registration,
     pub smtp: Option<String>,
+    pub providers: Vec<Provider>,
 }
 
 impl Default for Plan {
@@ -45,14 +47,22 @@ impl Default for Plan {
             url: "https://pi.example",
             registration: Registration::Open,
             smtp: None,
+            providers: Vec::new(),
         }
     }
 }
 
 impl Plan {
+    pub fn clock() -> Arc<ManualClock> {
+        Arc::new(ManualClock::at(datetime!(2026-11-22 12:00 UTC)))
+    }
+
     pub async fn build(self) -> Site {
+        self.build_at(Self::clock()).await
+    }
+
+    pub async fn build_at(self, clock: Arc<ManualClock>) -> Site {
         let database = TestDatabase::new(self.engine).await;
-        let clock = Arc::new(ManualClock::at(datetime!(2026-11-22 12:00 UTC)));
         let app = self.node(&database, &clock, "data").await;
         Site { router: routes::router(Arc::clone(&app)), app, clock, database }
     }
@@ -63,6 +73,7 @@ impl Plan {
         let mut config = Config::new(database.folder.path().join(folder), url);
         config.database = database.target.clone();
         config.registration = self.registration;
+        config.providers = self.providers.clone();
         config.smtp_url = self.smtp.clone().map(Hidden::new);
         config.mail_from = Some("bramble@pi.example".to_owned());
         // Nodes of one cluster share the master key.

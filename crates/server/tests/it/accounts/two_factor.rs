@@ -14,7 +14,7 @@ const STEP: &str = "/sign-in/second-step";
 const CODES: &str = "/settings/account/two-factor/recovery-codes";
 
 /// The app on somebody's phone.
-struct Phone(Seed);
+pub struct Phone(Seed);
 
 impl Phone {
     /// Types what the page says into the app.
@@ -29,7 +29,7 @@ impl Phone {
         Self(Seed::from_slice(&bytes).expect("20 bytes"))
     }
 
-    fn code(&self, site: &Site) -> String {
+    pub fn code(&self, site: &Site) -> String {
         self.0.code_at(site.clock.now())
     }
 }
@@ -50,6 +50,11 @@ async fn turn_on(site: &Site, browser: &mut Browser) -> (Phone, Vec<String>) {
     assert_eq!(done.status, StatusCode::OK, "{}", done.body);
     site.clock.advance(Duration::seconds(30));
     (phone, recovery_codes(&done))
+}
+
+/// Turns it on for whoever is in this browser.
+pub async fn with_phone_of(site: &Site, browser: &mut Browser) -> Phone {
+    turn_on(site, browser).await.0
 }
 
 /// A site with somebody who has it on.
