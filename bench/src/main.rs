@@ -5,6 +5,7 @@
 
 mod api;
 mod idle;
+mod image;
 mod report;
 mod session;
 mod ssh;
@@ -14,12 +15,18 @@ mod updates;
 use report::Report;
 
 /// What can be asked for besides the parts of a session.
-const PARTS: [&str; 4] = ["start", "idle", "api", "told"];
+const PARTS: [&str; 5] = ["start", "idle", "image", "api", "told"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> std::process::ExitCode {
     bramble_testkit::raise_open_files();
     let asked: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("--apply-image", arguments)) =
+        asked.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        image::apply(arguments).await;
+        return std::process::ExitCode::SUCCESS;
+    }
     let known: Vec<&str> = PARTS.into_iter().chain(session::PARTS).collect();
     if let Some(unknown) = asked.iter().find(|name| !known.contains(&name.as_str())) {
         eprintln!("There are no rows called {unknown}; there are: {}.", known.join(", "));
@@ -38,6 +45,9 @@ async fn main() -> std::process::ExitCode {
     }
     if wanted("told") {
         report.add(updates::measure().await);
+    }
+    if wanted("image") {
+        report.add(image::measure().await);
     }
     let of_session: Vec<&str> = session::PARTS.into_iter().filter(|part| wanted(part)).collect();
     if !of_session.is_empty() {
