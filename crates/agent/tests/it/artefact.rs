@@ -616,30 +616,3 @@ fn the_daemon_does_not_link_the_decompressor() {
     assert!(has(env!("CARGO_BIN_EXE_otamaker")));
     assert!(!has(env!("CARGO_BIN_EXE_rpi-connectd")));
 }
-
-/// The commands of docs/remote-update.md, as they stand there.
-#[test]
-fn the_documented_commands_work() {
-    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/remote-update.md"))
-        .expect("there");
-    let block = |begin: &'static str| {
-        document.split(begin).skip(1).map(|rest| rest.split("\n```").next().unwrap_or_default())
-    };
-    let folder = TempDir::new().expect("a folder");
-    for commands in block("\n```sh\n") {
-        let output = Command::new("sh")
-            .args(["-e", "-c", commands])
-            .current_dir(folder.path())
-            .output()
-            .expect("sh runs");
-        assert!(output.status.success(), "{commands}\n{}", said(&output));
-    }
-    let session = block("\n```\n$ otamaker ").next().expect("a session");
-    let (arguments, expected) = session.split_once('\n').expect("a command and what it prints");
-    let output = otamaker(folder.path(), &arguments.split(' ').collect::<Vec<_>>());
-    assert!(output.status.success(), "{}", said(&output));
-    let (expected, _) = expected.split_once('…').expect("the sum differs between scripts, not between runs");
-    assert!(said(&output).starts_with(expected), "{}", said(&output));
-    let artefact = fs::read(folder.path().join("upgrade-1.0.tar.zst")).expect("the artefact");
-    assert_eq!(Device::new().receive(&artefact).expect("received").scripts.len(), 1);
-}
