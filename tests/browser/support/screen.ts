@@ -51,6 +51,14 @@ export class ScreenWindow {
     await expect(this.page.locator("#curtain")).toContainText(reason);
   }
 
+  /** Reconnects, again if it is too early: the server hears a moment after the device that the screen is back. */
+  async reconnect(): Promise<void> {
+    await expect(async () => {
+      await this.button("Reconnect").click();
+      await expect(this.state).toHaveAttribute("data-state", "live", { timeout: 4_000 });
+    }).toPass({ timeout: 20_000 });
+  }
+
   button(name: string): Locator {
     return this.page.getByRole("button", { name, exact: true });
   }
