@@ -53,19 +53,8 @@ class Combobox {
   }
 
   private key(event: KeyboardEvent): void {
-    if (event.isComposing) return;
+    if (event.isComposing || this.suggestions.key(event, () => this.ask())) return;
     switch (event.key) {
-      case "ArrowDown":
-        if (this.suggestions.open) this.suggestions.move(1);
-        else this.ask();
-        break;
-      case "ArrowUp":
-        this.suggestions.move(-1);
-        break;
-      case "Escape":
-        if (!this.suggestions.open) return;
-        this.suggestions.close();
-        break;
       case "Enter": {
         const { chosen } = this.suggestions;
         const typed = this.input.value.trim();

@@ -150,19 +150,8 @@ class Search {
   }
 
   private key(event: KeyboardEvent): void {
-    if (event.isComposing) return;
+    if (event.isComposing || this.suggestions.key(event, () => this.suggest())) return;
     switch (event.key) {
-      case "ArrowDown":
-        if (this.suggestions.open) this.suggestions.move(1);
-        else this.suggest();
-        break;
-      case "ArrowUp":
-        this.suggestions.move(-1);
-        break;
-      case "Escape":
-        if (!this.suggestions.open) return;
-        this.suggestions.close();
-        break;
       case "Enter": {
         const { chosen } = this.suggestions;
         if (chosen) this.choose(chosen);

@@ -58,8 +58,19 @@ export class Suggestions {
     this.show([]);
   }
 
+  /** Takes the keys that walk and close the list; `ask` opens it. `true` if the key was one of them. */
+  key(event: KeyboardEvent, ask: () => void): boolean {
+    if (event.key === "ArrowDown" && !this.open) ask();
+    else if (event.key === "ArrowDown") this.move(1);
+    else if (event.key === "ArrowUp") this.move(-1);
+    else if (event.key === "Escape" && this.open) this.close();
+    else return false;
+    event.preventDefault();
+    return true;
+  }
+
   /** Goes up or down by one; from either end to the other. */
-  move(by: 1 | -1): void {
+  private move(by: 1 | -1): void {
     const count = this.options.length;
     if (count === 0) return;
     this.active = this.active < 0 && by < 0 ? count - 1 : (this.active + by + count) % count;
