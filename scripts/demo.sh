@@ -51,7 +51,7 @@ until_it() {
 
 bramble() { "$programs/bramble" "$@"; }
 # The device lives in a home of its own, so that a real sign-in of this machine is left alone.
-own_home=(env "HOME=$device" "XDG_CONFIG_HOME=$device/config" "XDG_RUNTIME_DIR=$device/run")
+own_home=(env "XDG_CONFIG_HOME=$device/config" "XDG_RUNTIME_DIR=$device/run")
 on_device() { "${own_home[@]}" "$@"; }
 # The socket and not the port: on that somebody else may answer.
 answers() { [ -S "$server/admin.sock" ] && (exec 3<>"/dev/tcp/127.0.0.1/$port"); }

@@ -8,10 +8,11 @@ test.beforeEach(async ({ page, person, device }) => {
   await expect(row(page)).toContainText("Online");
 });
 
-test("the shell is a login shell on a real terminal", async ({ page }) => {
+test("the shell is a login shell on a real terminal", async ({ page, device }) => {
   const shell = await Shell.choose(page, row(page));
   expect(await shell.run("echo $TERM")).toBe("xterm-256color");
   expect(await shell.run("shopt -q login_shell && echo login")).toBe("login");
+  expect(await shell.run("pwd")).toBe(device.home);
   expect((await shell.path()).path).toMatch(/direct/i);
 });
 

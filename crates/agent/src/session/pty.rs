@@ -23,7 +23,7 @@ const JOB_LOOK: Duration = Duration::from_millis(50);
 
 static OPENING: Mutex<()> = Mutex::new(());
 
-/// A person's entry in the password database.
+/// A person's entry in the password database, with the home that this process was given.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) name: String,
@@ -40,7 +40,10 @@ impl Account {
             .map_err(io::Error::from)?
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no entry in the password database"))?;
         let shell = if user.shell.as_os_str().is_empty() { PathBuf::from("/bin/sh") } else { user.shell };
-        Ok(Self { name: user.name, home: user.dir, shell, administrator: uid.is_root() })
+        // Who starts the daemon with a home of its own, in a container say, means its shells too.
+        let own =
+            std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute() && home.is_dir());
+        Ok(Self { name: user.name, home: own.unwrap_or(user.dir), shell, administrator: uid.is_root() })
     }
 }
 

@@ -26,7 +26,8 @@ pub struct ShellSettings {
 }
 
 impl ShellSettings {
-    /// The login shell of whoever runs this process, from the password database.
+    /// The login shell of whoever runs this process, from the password database, in this process's `HOME`
+    /// or else in the home that the database has.
     pub fn of_current_user() -> io::Result<Self> {
         Ok(Self {
             account: Account::current()?,
@@ -39,6 +40,13 @@ impl ShellSettings {
     #[must_use]
     pub fn with_program(mut self, program: impl Into<PathBuf>) -> Self {
         self.account.shell = program.into();
+        self
+    }
+
+    /// Another home than the account's; its start files are what a login reads.
+    #[must_use]
+    pub fn at_home(mut self, home: impl Into<PathBuf>) -> Self {
+        self.account.home = home.into();
         self
     }
 

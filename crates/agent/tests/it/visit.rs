@@ -16,7 +16,10 @@ use tokio::task::JoinHandle;
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub fn settings() -> SessionSettings {
-    let shell = ShellSettings::of_current_user().expect("an account").with_program("/bin/bash");
+    // An empty home: what a person's own start files do, and how long they take, is no part of a test.
+    let home = concat!(env!("CARGO_TARGET_TMPDIR"), "/home");
+    std::fs::create_dir_all(home).expect("a home");
+    let shell = ShellSettings::of_current_user().expect("an account").with_program("/bin/bash").at_home(home);
     let mut settings = SessionSettings::new(Some(shell));
     settings.host_addresses = Some(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
     settings
