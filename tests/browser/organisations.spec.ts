@@ -1,54 +1,9 @@
 // What the document on organisations promises, by an administrator and a member in two browsers.
-import type { Browser, Page } from "@playwright/test";
 import { Device } from "./support/device.ts";
 import { look } from "./support/look.ts";
-import type { Person, Server } from "./support/server.ts";
+import { create, given, invite, joined, more } from "./support/organisation.ts";
 import { Shell } from "./support/shell.ts";
 import { anotherBrowser, expect, fillSignIn, row, signIn, test } from "./support/world.ts";
-
-/** Makes an organisation by way of the account switcher; ends on the page that follows. */
-async function create(page: Page, name: string): Promise<void> {
-  await page.locator("summary", { hasText: "Personal" }).click();
-  await page.getByRole("link", { name: "New organisation" }).click();
-  await page.getByLabel("Organisation name").fill(name);
-  await page.getByRole("button", { name: "Create organisation" }).click();
-  await expect(page.locator("summary", { hasText: name })).toBeVisible();
-}
-
-/** One that the operator made, in the administrator's browser. */
-async function given(server: Server, page: Page, person: Person, name: string): Promise<string> {
-  const { stdout } = await server.bramble(["org", "create", "--name", name, "--administrator", person.email, "--json"]);
-  const { id } = JSON.parse(stdout) as { id: string };
-  await signIn(page, person);
-  await page.goto(`/organisations/${id}/devices`);
-  return `/organisations/${id}`;
-}
-
-/** Invites by the Users tab. */
-async function invite(page: Page, email: string, role: "Member" | "Administrator"): Promise<void> {
-  await page.getByRole("link", { name: "Users" }).click();
-  await page.getByLabel("Role").selectOption(role);
-  await page.getByLabel("Email address").fill(email);
-  await page.getByRole("button", { name: "Send invitation" }).click();
-  await expect(page.getByRole("row").filter({ hasText: email })).toContainText("Expires");
-}
-
-/** A browser in which somebody followed the invitation in the mail, signed in and joined. */
-async function joined(browser: Browser, server: Server, link: string, person: Person): Promise<Page> {
-  const page = await anotherBrowser(browser, server);
-  await page.goto(link);
-  await fillSignIn(page, person);
-  await page.getByRole("button", { name: "Join organisation" }).click();
-  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Devices");
-  return page;
-}
-
-/** Chooses from the menu beside a member. */
-async function more(page: Page, name: string, entry: string): Promise<void> {
-  await page.getByRole("link", { name: "Users" }).click();
-  await page.locator("summary", { has: page.locator(`xpath=self::*[@aria-label="More options for ${name}"]`) }).click();
-  await page.getByRole("link", { name: entry }).click();
-}
 
 test("an organisation is made, and all personal devices come along", async ({ page, person, device }) => {
   void device;

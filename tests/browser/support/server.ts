@@ -88,6 +88,18 @@ export class Server {
     return finished;
   }
 
+  /** Makes the days of grace of an organisation begin earlier than they did. */
+  async twoFactorDaysAgo(organisation: string, days: number): Promise<void> {
+    const change = "UPDATE accounts SET two_factor_required_at = two_factor_required_at - ? WHERE id = ? AND two_factor_required_at IS NOT NULL";
+    const script = `import sqlite3, sys, uuid
+db = sqlite3.connect(sys.argv[1], timeout=10)
+changed = db.execute(${JSON.stringify(change)}, (int(sys.argv[3]) * 86400 * 10**6, uuid.UUID(sys.argv[2]).bytes)).rowcount
+db.commit()
+assert changed == 1, changed`;
+    const finished = await run("python3", ["-c", script, join(this.data, "bramble.db"), organisation, String(days)]);
+    if (finished.status !== 0) throw new Error(finished.stderr);
+  }
+
   /** Somebody new whose address is verified. */
   async person(name = "Ada"): Promise<Person> {
     people += 1;
