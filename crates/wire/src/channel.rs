@@ -3,7 +3,7 @@
 //! The browser opens the channels before its offer, all ordered and reliable: [`CONTROL`] in every
 //! session and one named after the session's kind. On [`SHELL`] a binary message is terminal bytes
 //! and a text message is JSON: [`ToShell`] from the browser, [`FromShell`] from the device. On
-//! [`CONTROL`] both sides send [`Control`] as text.
+//! [`FILES`] it is much the same, see [`crate::files`]. On [`CONTROL`] both sides send [`Control`] as text.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub const CONTROL: &str = "control";
 pub const SHELL: &str = "shell";
 /// Label of the raw RFB channel.
 pub const VNC: &str = "vnc";
-/// Label of the file channel.
+/// Label of the file channel; see [`crate::files`].
 pub const FILES: &str = "files";
 
 /// Bytes of output that the device may send beyond what the browser has granted: the credit at the

@@ -14,6 +14,7 @@ pub mod channel;
 pub mod deployments;
 pub mod device_api;
 pub mod events;
+pub mod files;
 pub mod ids;
 pub mod management;
 pub mod signalling;

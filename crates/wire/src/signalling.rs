@@ -5,7 +5,7 @@
 //! [`Description`], `POST /sessions/{id}/candidates` [`CandidateBody`], `DELETE /sessions/{id}`,
 //! `GET /sessions/{id}/events` ([`BrowserEvent`]).
 //! Device (token): `GET /client/sessions/{id}/offer` → [`Offer`], `POST …/answer` [`Answer`],
-//! `POST …/candidates` [`CandidateBody`], `POST …/state` [`StateReport`].
+//! `POST …/candidates` [`CandidateBody`], `POST …/state` [`StateReport`], `POST …/transfers` [`TransferReport`].
 
 use crate::{DeviceId, SessionId};
 use serde::{Deserialize, Serialize};
@@ -196,6 +196,40 @@ pub struct StateReport {
     /// Why it ended, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Which way a file went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// From the browser to the device.
+    Upload,
+    /// From the device to the browser.
+    Download,
+}
+
+/// `POST /client/sessions/{id}/transfers`: a file went over a session, or a part of it did. The server cannot see
+/// that; it is the device's word.
+///
+/// ```
+/// # use bramble_wire::signalling::{Direction, TransferReport};
+/// let it: TransferReport = serde_json::from_str(r#"{"direction":"upload","name":"a.txt","size":5,"bytes":3}"#)?;
+/// assert!(it.direction == Direction::Upload && it.sha256.is_none());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferReport {
+    /// Which way.
+    pub direction: Direction,
+    /// Path below the root; shortened in front if it is long.
+    pub name: String,
+    /// Bytes of the whole file.
+    pub size: u64,
+    /// Bytes of it that went over this session.
+    pub bytes: u64,
+    /// Of the whole file in lower-case hex, if the transfer was completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// What the waiting browser hears on `GET /sessions/{id}/events`. The event's name is the variant's,
