@@ -61,6 +61,7 @@ async fn print(id: SessionId, mut output: mpsc::Receiver<Output>) {
             Output::Answer(answer) => json!({ "id": id, "answer": answer }),
             Output::Candidate(candidate) => json!({ "id": id, "candidate": candidate }),
             Output::State(state) => json!({ "id": id, "state": state }),
+            Output::Transfer(transfer) => json!({ "id": id, "transfer": transfer }),
         };
         println!("{line}");
     }

@@ -5,7 +5,7 @@ use crate::{
     control::api::{CallError, DeviceApi, OpenApi},
     http::Client,
     local_api::{Reply, Request, client::ask},
-    session::probe,
+    session::{FilesSettings, probe},
     state::{SERVER_VARIABLE, configured_server},
 };
 use bramble_model::OsRandom;
@@ -34,6 +34,7 @@ impl Check {
     }
 }
 
+pub(super) const FILES: &str = "Folder for file transfer can be used";
 pub(super) const WEBSOCKET: &str = "Communication with Raspberry Pi Connect WebSocket server";
 pub(super) const API: &str = "Communication with Raspberry Pi Connect API";
 pub(super) const AUTHENTICATION: &str = "Authentication with Raspberry Pi Connect API";
@@ -44,6 +45,16 @@ pub(super) const TURN: &str = "Peer-to-peer connection candidate via TURN";
 struct Access {
     open: OpenApi,
     device: Option<DeviceApi>,
+}
+
+/// Whether a session could use the folder for file transfer. It is looked for as the daemon looks for it.
+pub(super) fn files(place: &Place) -> Check {
+    let root = place.folder.settings().ok().and_then(|settings| settings.files_root);
+    let folder = FilesSettings::of_current_user(root.as_deref());
+    let found = folder.and_then(|folder| folder.look());
+    let cure =
+        |error| format!("{error}; name another with rpi-connect files on --root FOLDER, or switch it off");
+    Check::of(FILES, found.map_err(cure))
 }
 
 /// Runs all of them.

@@ -2,7 +2,7 @@
 
 use super::{Failure, Place, say, service};
 use crate::local_api::{Reply, Request, Status, client};
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 pub(super) fn status(place: &Place, json: bool) -> Result<ExitCode, Failure> {
     let Reply::Status(status) = ask(place, &Request::Status)? else { return Err(confused()) };
@@ -31,6 +31,10 @@ fn lines(status: &Status) -> Vec<String> {
     if status.ota != crate::local_api::Feature::Unavailable {
         lines.push(format!("Remote updates: {}", status.ota.as_str()));
     }
+    // Nobody who reads the block of the public client looks for a line that nobody has asked for.
+    if status.files == crate::local_api::Feature::Allowed {
+        lines.push(format!("File transfer: {}", feature(status.files, status.files_sessions)));
+    }
     if let Some(problem) = &status.problem {
         lines.push(format!("Problem: {problem}"));
     }
@@ -57,6 +61,32 @@ pub(super) fn vnc(place: &Place, on: bool) -> Result<ExitCode, Failure> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+pub(super) fn files(place: &Place, on: bool, root: Option<&Path>) -> Result<ExitCode, Failure> {
+    // The daemon works in another folder than this one.
+    let root = root.map(std::path::absolute).transpose().map_err(Failure::new)?;
+    let named = root.is_some();
+    done(ask(place, &Request::Files { on, root })?)?;
+    if !on {
+        say("✓ File transfer disallowed");
+        return Ok(ExitCode::SUCCESS);
+    }
+    say("✓ File transfer allowed");
+    let Reply::Status(status) = ask(place, &Request::Status)? else { return Err(confused()) };
+    let folder = status.files_root.unwrap_or_default();
+    say(&format!(
+        "Whoever may open a session to this device can read what is in {} and add files to it.",
+        folder.display()
+    ));
+    let own = named || place.folder.settings().is_ok_and(|settings| settings.files_root.is_some());
+    if !own {
+        say(SHELL_LIKE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+const SHELL_LIKE: &str = "Count it as allowing what a shell allows, unless files_root is set to a folder that nothing \
+                          else uses (rpi-connect files on --root FOLDER).";
 
 pub(super) fn sign_out(place: &Place) -> Result<ExitCode, Failure> {
     let note = done(ask(place, &Request::SignOut)?)?;
@@ -99,6 +129,9 @@ mod tests {
             shell: Feature::Allowed,
             shell_sessions: 2,
             ota: Feature::Unavailable,
+            files: Feature::Disallowed,
+            files_sessions: 0,
+            files_root: None,
             server: None,
             device_id: None,
             serial_number: "10000000abcdef01".into(),
@@ -116,11 +149,14 @@ mod tests {
         status.ota = Feature::Disallowed;
         status.signed_in = false;
         status.subscribed = false;
+        status.files = Feature::Allowed;
+        status.files_sessions = 1;
         status.problem = Some("No.".into());
         assert_eq!(
             lines(&status).join("\n"),
             "Signed in: no\nSubscribed to events: no\nScreen sharing: unavailable\n\
-             Remote shell: disallowed (0 sessions active)\nRemote updates: disallowed\nProblem: No."
+             Remote shell: disallowed (0 sessions active)\nRemote updates: disallowed\n\
+             File transfer: allowed (1 sessions active)\nProblem: No."
         );
     }
 }

@@ -14,10 +14,15 @@ pub(super) fn run(place: &Place, json: bool) -> Result<ExitCode, Failure> {
     // What nobody wants need not work.
     let wanted = supported && place.folder.settings().is_ok_and(|settings| settings.vnc);
     let mut checks = if wanted { screen_checks::run(place) } else { Vec::new() };
+    let files = place.folder.settings().is_ok_and(|settings| settings.files);
+    if files {
+        checks.push(checks::files(place));
+    }
     checks.extend(runtime.block_on(checks::run(place)));
     let well = checks.iter().all(|check| check.passed);
     if json {
-        let report = json!({ "passed": well, "screen_sharing_supported": supported, "checks": checks });
+        let report = json!({ "passed": well, "screen_sharing_supported": supported,
+            "file_transfer_allowed": files, "checks": checks });
         say(&serde_json::to_string_pretty(&report).map_err(Failure::new)?);
     } else {
         say(if supported { SUPPORTED } else { NOT_SUPPORTED });

@@ -58,8 +58,16 @@ enum Command {
     Vnc(Switch),
     /// Allow or forbid remote updates; asks for an administrator's password
     Ota(Switch),
-    /// Allow or forbid file transfer (not in this build)
-    Files(Switch),
+    /// Allow or forbid file transfer; forbidding ends the running sessions
+    #[command(
+        long_about = "Allow or forbid file transfer; forbidding ends the running sessions.\n\nIt is off until you \
+                            turn it on. Whoever may open a session to this device can then read what is in one \
+                            folder, ~/Bramble or the one named with --root, and add files to it. Nothing outside \
+                            that folder is opened, no link is followed, and nothing is replaced or removed. Count \
+                            it as much as a remote shell unless you name a folder that nothing else uses: programs \
+                            of yours may run or obey what lies there."
+    )]
+    Files(FilesSwitch),
     /// Check everything that a connection needs, and say how to mend it
     Doctor(Format),
     /// Print the version
@@ -93,6 +101,15 @@ struct Format {
 struct Switch {
     /// on or off
     state: OnOff,
+}
+
+#[derive(Debug, Args)]
+struct FilesSwitch {
+    /// on or off
+    state: OnOff,
+    /// The folder to work in from now on (files_root in settings.toml)
+    #[arg(long, value_name = "FOLDER")]
+    root: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -154,7 +171,9 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Vnc(switch) => commands::vnc(&place()?, switch.state == OnOff::On),
         Command::ServeScreen => serve_screen::run(&place()?),
         Command::Ota(switch) => ota::run(&place()?, switch.state == OnOff::On),
-        Command::Files(_) => Err(Failure::new("File transfer is not in this build of rpi-connect")),
+        Command::Files(switch) => {
+            commands::files(&place()?, switch.state == OnOff::On, switch.root.as_deref())
+        }
         Command::Doctor(format) => doctor::run(&place()?, format.json),
         Command::Version => {
             say(&format!("rpi-connect {}", crate::VERSION));

@@ -13,7 +13,7 @@ use bramble_wire::{
         WhoAmI, error,
     },
     events,
-    signalling::{Answer, CandidateBody, IceCandidate, Offer, StateReport},
+    signalling::{Answer, CandidateBody, IceCandidate, Offer, StateReport, TransferReport},
 };
 use http::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
@@ -308,6 +308,11 @@ impl DeviceApi {
     /// Reports where a session stands.
     pub async fn state(&self, id: SessionId, report: &StateReport) -> Result<(), CallError> {
         done(self.send(Method::POST, &format!("/client/sessions/{id}/state"), Some(report)).await?)
+    }
+
+    /// Reports that a file went over a session.
+    pub async fn transfer(&self, id: SessionId, report: &TransferReport) -> Result<(), CallError> {
+        done(self.send(Method::POST, &format!("/client/sessions/{id}/transfers"), Some(report)).await?)
     }
 
     async fn send(

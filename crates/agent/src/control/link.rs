@@ -215,7 +215,11 @@ fn allowed(shared: &Shared, kind: SessionKind) -> Result<(), String> {
                 Err(why.unwrap_or_default())
             }
         },
-        SessionKind::Files => Err("This device's client has no file transfer.".to_owned()),
+        SessionKind::Files => match shared.files() {
+            Capability::Enabled => Ok(()),
+            Capability::Available => Err("File transfer is switched off on the device.".to_owned()),
+            Capability::Unavailable => Err("The device's kernel is too old for file transfer.".to_owned()),
+        },
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::{api::CallError, attempts::Attempts, shared::Credential};
 use crate::{
-    session::{self, Input, Output, ScreenSettings, SessionSettings, ShellSettings},
+    session::{self, FilesSettings, Input, Output, ScreenSettings, SessionSettings, ShellSettings},
     state::{FOLDER_VARIABLE, StateFolder},
 };
 use bramble_model::SharedRandom;
@@ -14,6 +14,7 @@ use bramble_wire::{
     SessionId,
     signalling::{
         Answer, IceCandidate, MAX_CANDIDATE, MAX_CANDIDATES, Offer, ReportedState, SessionKind, StateReport,
+        TransferReport,
     },
 };
 use std::{
@@ -294,6 +295,7 @@ impl Sessions {
             match said {
                 Some(Output::Answer(answer)) => report.answer(id, &answer).await,
                 Some(Output::Candidate(candidate)) => report.candidate(id, candidate).await,
+                Some(Output::Transfer(transfer)) => report.transfer(id, &transfer).await,
                 Some(Output::State(state)) => {
                     report.state(id, &state).await;
                     if state.state == ReportedState::Ended {
@@ -379,6 +381,10 @@ impl Reporter {
         self.tell(id, "state", || self.credential.api.state(id, state)).await;
     }
 
+    async fn transfer(&self, id: SessionId, transfer: &TransferReport) {
+        self.tell(id, "file transfer", || self.credential.api.transfer(id, transfer)).await;
+    }
+
     async fn tell<F>(&self, id: SessionId, what: &'static str, call: impl Fn() -> F)
     where
         F: Future<Output = Result<(), CallError>>,
@@ -402,9 +408,17 @@ impl Reporter {
     }
 }
 
+/// The folder for files as the settings say at this moment; `None` when file transfer is off.
+fn files_of(folder: &StateFolder) -> Option<FilesSettings> {
+    let kept = folder.settings().ok().filter(|settings| settings.files)?;
+    let files = FilesSettings::of_current_user(kept.files_root.as_deref());
+    files.inspect_err(|error| tracing::error!(%error, "the home of this user is not known")).ok()
+}
+
 /// The real one: a peer connection, and the shell of whoever runs this process or the desktop's VNC server.
 pub fn starter(folder: &StateFolder, screen: Option<ScreenSettings>) -> Starter {
     let own_folder = folder.is_overridden();
+    let folder = folder.clone();
     let relay_only = std::env::var_os(RELAY_ONLY).is_some_and(|value| value == "1");
     Arc::new(move |start| {
         let shell = ShellSettings::of_current_user().inspect_err(|error| {
@@ -416,6 +430,7 @@ pub fn starter(folder: &StateFolder, screen: Option<ScreenSettings>) -> Starter 
             shell.keep.push(FOLDER_VARIABLE.to_owned());
         }
         settings.screen.clone_from(&screen);
+        settings.files = files_of(&folder);
         settings.relay_only = relay_only;
         settings.turn_tls = start.tls;
         session::start(start.id, start.offer, settings, start.input, start.output)

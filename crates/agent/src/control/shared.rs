@@ -6,7 +6,7 @@ use crate::{
     http::Client,
     local_api::{Feature, Status},
     platform::Platform,
-    session::ScreenSettings,
+    session::{FilesSettings, ScreenSettings, files_are_supported},
     state::{FolderError, Settings, StateFolder, StoredToken},
     update::{
         self,
@@ -19,6 +19,8 @@ use bramble_wire::{
     signalling::SessionKind,
 };
 use std::{
+    io,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -195,6 +197,37 @@ impl Shared {
         Ok(())
     }
 
+    /// Allows or forbids file transfer, below this folder from now on if one is named. Either ends the running
+    /// sessions that no longer fit.
+    pub fn allow_files(&self, on: bool, root: Option<PathBuf>) -> Result<(), FolderError> {
+        let moved = root.is_some() && root != self.settings().files_root;
+        self.change_settings(|settings| {
+            settings.files = on;
+            settings.files_root = root.or(settings.files_root.take());
+        })?;
+        if !on {
+            self.sessions.end_kind(SessionKind::Files, "File transfer was switched off on the device.");
+        } else if moved {
+            self.sessions
+                .end_kind(SessionKind::Files, "File transfer works in another folder of the device now.");
+        }
+        Ok(())
+    }
+
+    /// File transfer: whether this kernel can do it safely, and whether it is switched on.
+    pub fn files(&self) -> Capability {
+        match (files_are_supported(), self.settings().files) {
+            (false, _) => Capability::Unavailable,
+            (true, true) => Capability::Enabled,
+            (true, false) => Capability::Available,
+        }
+    }
+
+    /// Where file transfer works.
+    pub fn files_folder(&self) -> io::Result<FilesSettings> {
+        FilesSettings::of_current_user(self.settings().files_root.as_deref())
+    }
+
     fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<(), FolderError> {
         {
             let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -274,7 +307,7 @@ impl Shared {
                 vnc: Some(vnc),
                 shell: Some(shell),
                 ota: Some(self.ota()),
-                files: Some(Capability::Unavailable),
+                files: Some(self.files()),
             },
             vnc_reason: Some(vnc_reason.unwrap_or_default()),
             client_version: Some(VERSION.to_owned()),
@@ -305,6 +338,9 @@ impl Shared {
             shell: if self.settings().shell { Feature::Allowed } else { Feature::Disallowed },
             shell_sessions: self.sessions.count(SessionKind::Shell),
             ota: feature(self.ota()),
+            files: feature(self.files()),
+            files_sessions: self.sessions.count(SessionKind::Files),
+            files_root: self.files_folder().ok().map(|files| files.root().to_owned()),
             server: credential.as_ref().map(|c| c.stored.server.clone()),
             device_id: credential.as_ref().map(|c| c.stored.device_id),
             serial_number: self.serial_number.clone(),

@@ -11,6 +11,7 @@ pub mod server;
 use crate::state::{SecretText, ServerUrl};
 use bramble_wire::DeviceId;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Largest request, in bytes: a chain of authorities.
 pub const MAX_REQUEST: u64 = 256 * 1024;
@@ -44,6 +45,14 @@ pub enum Request {
     Vnc {
         /// Allow.
         on: bool,
+    },
+    /// Allow or forbid file transfer.
+    Files {
+        /// Allow.
+        on: bool,
+        /// The folder that it works in from now on; as before if `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        root: Option<PathBuf>,
     },
     /// What to trust for remote updates.
     OtaTrust,
@@ -125,6 +134,12 @@ pub struct Status {
     pub shell_sessions: usize,
     /// Remote updates.
     pub ota: Feature,
+    /// File transfer.
+    pub files: Feature,
+    /// Its sessions.
+    pub files_sessions: usize,
+    /// The folder that it works in.
+    pub files_root: Option<PathBuf>,
     /// The server, when signed in.
     pub server: Option<ServerUrl>,
     /// The id there.

@@ -7,6 +7,7 @@ use crate::{
         key_file::{self, Outcome},
         sign_in::{self, Target},
     },
+    session::FilesSettings,
     state::{SecretText, ServerUrl},
 };
 use std::{
@@ -136,6 +137,7 @@ async fn answer(request: Request, writer: &mut OwnedWriteHalf, shared: &Shared, 
             Ok(()) => Reply::Done { note: None },
             Err(error) => Reply::Failed { why: error.to_string() },
         },
+        Request::Files { on, root } => files(shared, on, root),
         Request::SignOut => match sign_in::out(shared).await {
             Ok(true) => Reply::Done { note: None },
             Ok(false) => Reply::Done {
@@ -154,6 +156,27 @@ async fn answer(request: Request, writer: &mut OwnedWriteHalf, shared: &Shared, 
         }
     };
     let _ = say(writer, &reply).await;
+}
+
+/// What cannot work is not switched on: the person is there to mend it.
+fn files(shared: &Shared, on: bool, root: Option<PathBuf>) -> Reply {
+    let failed = |why: String| Reply::Failed { why };
+    if on {
+        let folder = match root.clone() {
+            Some(root) if !root.is_absolute() => {
+                return failed("the folder must be an absolute path".to_owned());
+            }
+            Some(root) => Ok(FilesSettings::at(root)),
+            None => shared.files_folder(),
+        };
+        if let Err(error) = folder.and_then(|folder| folder.look()) {
+            return failed(format!("the folder for file transfer cannot be used: {error}"));
+        }
+    }
+    match shared.allow_files(on, root) {
+        Ok(()) => Reply::Done { note: None },
+        Err(error) => failed(error.to_string()),
+    }
 }
 
 async fn signed_in(

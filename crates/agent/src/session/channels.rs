@@ -1,6 +1,7 @@
 //! The channels of a session: which is which, and what the messages on them mean.
 
-use bramble_wire::channel::{CONTROL, Control, MAX_MESSAGE, SHELL, ToShell};
+use bramble_wire::channel::{CONTROL, Control, FILES, MAX_MESSAGE, SHELL, ToShell};
+use bramble_wire::files::ToFiles;
 use str0m::channel::{ChannelData, ChannelId};
 
 /// Longest text message: all of ours are far shorter, and a longer one is not looked at.
@@ -34,6 +35,8 @@ pub(crate) enum Heard {
         rows: u16,
     },
     Credit(u64),
+    /// About files; `None` if it was not understood.
+    Files(Option<ToFiles>),
     /// Bytes for what is behind the session, where the message itself holds them.
     Bytes,
     /// Nothing this device understands; a later browser may say more.
@@ -100,6 +103,10 @@ fn on_work(label: &str, binary: bool, data: &[u8]) -> Heard {
     if binary {
         return if data.len() <= MAX_MESSAGE { Heard::Bytes } else { Heard::Unknown };
     }
+    if label == FILES {
+        let words = if data.len() > MOST_TEXT { None } else { serde_json::from_slice(data).ok() };
+        return Heard::Files(words);
+    }
     if label != SHELL || data.len() > MOST_TEXT {
         return Heard::Unknown;
     }
@@ -135,6 +142,18 @@ mod tests {
     fn a_screen_takes_bytes_and_no_words() {
         assert_eq!(on_work(VNC, true, b"RFB 003.008\n"), Heard::Bytes);
         assert_eq!(on_work(VNC, false, br#"{"type":"start","cols":80,"rows":24}"#), Heard::Unknown);
+    }
+
+    #[test]
+    fn files_are_told_what_was_not_understood() {
+        let list = br#"{"type":"list","folder":""}"#;
+        assert_eq!(on_work(FILES, false, list), Heard::Files(Some(ToFiles::List { folder: String::new() })));
+        assert_eq!(on_work(FILES, true, b"bytes"), Heard::Bytes);
+        let invalid = b"{\"type\":\"list\",\"folder\":\"\xff\"}";
+        for garbage in [&invalid[..], b"", b"null", br#"{"type":"erase"}"#, &[b' '; MOST_TEXT + 1]] {
+            assert_eq!(on_work(FILES, false, garbage), Heard::Files(None));
+        }
+        assert_eq!(on_shell(false, list), Heard::Unknown);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! It is: the peer connection (`peer`), its sockets and relays (`net`), the messages of its channels
 //! (`channels`) and what is behind it (`work`): a terminal (`shell`, `pty`) or the desktop's VNC server
-//! (`screen`). Each session is one task which owns all of
+//! (`screen`), or a
+//! folder (`files`). Each session is one task which owns all of
 //! its state; nothing of it exists while none runs.
 //! It is not: signalling. Whoever talks to the server hands in the offer and what comes later as
 //! [`Input`] and carries away [`Output`].
@@ -11,6 +12,7 @@
 
 mod channels;
 mod credit;
+mod files;
 mod flow;
 mod net;
 mod peer;
@@ -21,13 +23,18 @@ mod screen;
 mod shell;
 mod work;
 
+pub use files::FilesSettings;
+pub(crate) use files::is_supported as files_are_supported;
 pub use probe::{Reached, probe};
 pub use screen::{ScreenError, ScreenSettings};
 pub use shell::ShellSettings;
 
 use bramble_wire::SessionId;
 use bramble_wire::channel::HEARTBEAT_TIMEOUT_SECONDS;
-use bramble_wire::signalling::{Answer, IceCandidate, MAX_SDP, Offer, SessionKind, StateReport};
+use bramble_wire::signalling::{
+    Answer, IceCandidate, MAX_SDP, Offer, SessionKind, StateReport, TransferReport,
+};
+use files::Files;
 use screen::Screen;
 use shell::Shell;
 use std::net::IpAddr;
@@ -48,6 +55,8 @@ pub struct SessionSettings {
     pub shell: Option<ShellSettings>,
     /// The desktop's VNC server; `None` where screen sharing is not available.
     pub screen: Option<ScreenSettings>,
+    /// The folder for file transfer; `None` when it is switched off.
+    pub files: Option<FilesSettings>,
     /// Offer relayed candidates only.
     pub relay_only: bool,
     /// Offer these addresses instead of those of the interfaces.
@@ -70,6 +79,7 @@ impl SessionSettings {
         Self {
             shell,
             screen: None,
+            files: None,
             relay_only: false,
             host_addresses: None,
             turn_tls: None,
@@ -103,6 +113,8 @@ pub enum Output {
     Answer(Answer),
     /// Another address of this device.
     Candidate(IceCandidate),
+    /// A file went over the session.
+    Transfer(TransferReport),
     /// Connected, with the path; ended, with the reason. Nothing follows the latter.
     State(StateReport),
 }
@@ -140,8 +152,12 @@ pub(crate) enum Refusal {
     WatchOnly,
     #[error(transparent)]
     Screen(#[from] ScreenError),
-    #[error("File transfer is not available on this device")]
-    NoFiles,
+    #[error("File transfer is switched off on this device. Turn it on there with: rpi-connect files on")]
+    FilesOff,
+    #[error("File transfer was not permitted for this session")]
+    FilesForbidden,
+    #[error("The folder for file transfer on this device cannot be used: {0}")]
+    NoFolder(std::io::Error),
     #[error("This browser's connection offer could not be understood. Reload the page and try again")]
     BadOffer,
     #[error("This device could not open a network socket")]
@@ -160,7 +176,11 @@ fn accept(id: &SessionId, offer: &Offer, settings: &SessionSettings) -> Result<p
             let screen = settings.screen.as_ref().ok_or(Refusal::NoScreen)?;
             Work::Screen(Box::new(Screen::open(screen)?))
         }
-        SessionKind::Files => return Err(Refusal::NoFiles),
+        SessionKind::Files if !offer.permissions.files => return Err(Refusal::FilesForbidden),
+        SessionKind::Files => {
+            let files = settings.files.as_ref().ok_or(Refusal::FilesOff)?;
+            Work::Files(Box::new(Files::open(files).map_err(Refusal::NoFolder)?))
+        }
     };
     peer::Peer::accept(*id, offer, work, settings)
 }

@@ -142,6 +142,8 @@ impl Shell {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Read {
     Bytes(usize),
+    /// A text message.
+    Words(usize),
     Nothing,
 }
 

@@ -1,17 +1,20 @@
 //! What is behind a session, as the peer connection sees it: something that puts out bytes, takes bytes, and
 //! ends.
 
+use super::files::Files;
 use super::pty::{PtyEvent, Wants};
 use super::screen::Screen;
 use super::shell::{Read, Shell};
-use bramble_wire::channel::{FromShell, SHELL, VNC};
+use bramble_wire::channel::{FILES, FromShell, SHELL, VNC};
+use bramble_wire::signalling::TransferReport;
 use std::time::{Duration, Instant};
 
-/// A shell or a screen.
+/// A shell, a screen or files.
 #[derive(Debug)]
 pub(crate) enum Work {
     Shell(Shell),
     Screen(Box<Screen>),
+    Files(Box<Files>),
 }
 
 /// How it ended.
@@ -21,6 +24,8 @@ pub(crate) enum Ending {
     Shell(FromShell),
     /// In a sentence for people.
     Screen(&'static str),
+    /// In a sentence for people.
+    Files(&'static str),
 }
 
 impl Work {
@@ -29,21 +34,30 @@ impl Work {
         match self {
             Self::Shell(_) => SHELL,
             Self::Screen(_) => VNC,
+            Self::Files(_) => FILES,
         }
     }
 
     pub(crate) fn shell(&mut self) -> Option<&mut Shell> {
         match self {
             Self::Shell(shell) => Some(shell),
-            Self::Screen(_) => None,
+            Self::Screen(_) | Self::Files(_) => None,
         }
     }
 
-    /// Bytes that the browser is ready to take. A VNC viewer asks for each picture, so it needs no credit.
+    pub(crate) fn files(&mut self) -> Option<&mut Files> {
+        match self {
+            Self::Files(files) => Some(files),
+            Self::Shell(_) | Self::Screen(_) => None,
+        }
+    }
+
+    /// Bytes that the browser is ready to take. A VNC viewer asks for each picture and files have
+    /// their own credit, so they need none here.
     pub(crate) fn credit(&mut self) -> usize {
         match self {
             Self::Shell(shell) => shell.running().map_or(0, |shell| shell.credit.left()),
-            Self::Screen(_) => usize::MAX,
+            Self::Screen(_) | Self::Files(_) => usize::MAX,
         }
     }
 
@@ -58,6 +72,7 @@ impl Work {
         match self {
             Self::Shell(shell) => shell.running().map_or(Read::Nothing, |shell| shell.read(buffer)),
             Self::Screen(screen) => screen.read(buffer),
+            Self::Files(files) => files.read(buffer),
         }
     }
 
@@ -70,6 +85,7 @@ impl Work {
                 }
             }
             Self::Screen(screen) => screen.take(bytes),
+            Self::Files(files) => files.take(bytes),
         }
     }
 
@@ -78,6 +94,8 @@ impl Work {
         match self {
             Self::Shell(shell) => shell.running().is_some_and(|shell| shell.lags()),
             Self::Screen(screen) => screen.lags(),
+            // The browser waits by itself.
+            Self::Files(_) => false,
         }
     }
 
@@ -90,6 +108,7 @@ impl Work {
                 Some(Wants { output, room: shell.has_input(), exit: !shell.has_exited() })
             }
             Self::Screen(screen) => Some(screen.wants(room)),
+            Self::Files(files) => Some(files.wants(room)),
         }
     }
 
@@ -101,6 +120,7 @@ impl Work {
                 None => std::future::pending().await,
             },
             (Self::Screen(screen), Some(wants)) => screen.event(wants).await,
+            (Self::Files(files), Some(wants)) => files.event(wants).await,
             _ => std::future::pending().await,
         }
     }
@@ -111,6 +131,7 @@ impl Work {
             // The next refill reads.
             (PtyEvent::Output, _) => {}
             (PtyEvent::Room, Self::Screen(screen)) => screen.pass_input(),
+            (PtyEvent::Room, Self::Files(files)) => files.pass_on(),
             (PtyEvent::Room, Self::Shell(shell)) => {
                 if let Some(shell) = shell.running() {
                     shell.pass_input();
@@ -132,6 +153,7 @@ impl Work {
                 .filter(|shell| shell.credit.left() > 0)
                 .and_then(|shell| shell.drain_deadline()),
             Self::Screen(screen) => screen.deadline(),
+            Self::Files(_) => None,
         }
     }
 
@@ -146,6 +168,7 @@ impl Work {
                 Some(Ending::Shell(ending))
             }
             Self::Screen(screen) => screen.ending(now).map(Ending::Screen),
+            Self::Files(files) => files.ending().map(Ending::Files),
         }
     }
 
@@ -153,6 +176,19 @@ impl Work {
     pub(crate) fn hang_up(&mut self) {
         if let Some(shell) = self.shell().and_then(Shell::running) {
             shell.pty.hang_up();
+        }
+    }
+
+    /// What the server is to hear of it.
+    pub(crate) fn next_report(&mut self) -> Option<TransferReport> {
+        self.files()?.next_report()
+    }
+
+    /// Ends the files' side, and returns what the server is still to hear of it.
+    pub(crate) async fn last_reports(&mut self, grace: Duration) -> Vec<TransferReport> {
+        match self.files() {
+            Some(files) => files.end(grace).await,
+            None => Vec::new(),
         }
     }
 

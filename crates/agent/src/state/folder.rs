@@ -318,7 +318,7 @@ mod tests {
         let place = tempfile::tempdir().expect("a folder");
         let folder = StateFolder::at(place.path().join("state"));
         folder.prepare().expect("prepares");
-        folder.store_settings(&Settings { shell: false, vnc: true }).expect("stores");
+        folder.store_settings(&Settings { shell: false, ..Settings::default() }).expect("stores");
         assert_eq!(mode(folder.path()), 0o700);
         assert_eq!(mode(&folder.path().join(SETTINGS)), 0o600);
         assert!(!folder.settings().expect("reads").shell);

@@ -1,6 +1,7 @@
 //! What the person at the device allows.
 
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// `settings.toml`. What a newer version wrote and this one does not know is kept out of the way, not
 /// refused: an older program must still start.
@@ -11,15 +12,20 @@ pub struct Settings {
     pub shell: bool,
     /// Screen sharing is allowed.
     pub vnc: bool,
+    /// File transfer is allowed.
+    pub files: bool,
+    /// The folder that it works in; `~/Bramble` if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_root: Option<PathBuf>,
 }
 
 impl Settings {
     /// Nothing is allowed: what holds while the file cannot be read.
-    pub const NOTHING: Self = Self { shell: false, vnc: false };
+    pub const NOTHING: Self = Self { shell: false, vnc: false, files: false, files_root: None };
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { shell: true, vnc: true }
+        Self { shell: true, vnc: true, files: false, files_root: None }
     }
 }

@@ -74,11 +74,57 @@ async fn wrong_usage_is_2_and_help_is_not() {
 }
 
 #[tokio::test]
-async fn what_this_build_lacks_is_said() {
+async fn file_transfer_is_off_until_the_owner_turns_it_on_and_says_what_it_allows() {
     let machine = Machine::new();
+    let device = machine.start().await;
+    let before: Value = serde_json::from_str(&run(&machine, &["status", "--json"]).await.out).expect("JSON");
+    assert_eq!(before["files"], "disallowed");
+    assert!(!run(&machine, &["status"]).await.out.contains("File transfer"));
+
+    let root = machine.state().join("shared files");
+    let said = run(&machine, &["files", "on", "--root", root.to_str().expect("text")]).await;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let words = format!(
+        "✓ File transfer allowed\nWhoever may open a session to this device can read what is in {} and add files to \
+         it.\n",
+        root.display()
+    );
+    assert_eq!(said.out, words);
+    assert!(root.is_dir());
+    let status = run(&machine, &["status"]).await.out;
+    assert!(status.contains("File transfer: allowed (0 sessions active)\n"), "{status}");
+    let after: Value = serde_json::from_str(&run(&machine, &["status", "--json"]).await.out).expect("JSON");
+    assert_eq!((&after["files"], &after["files_root"]), (&"allowed".into(), &root.to_str().into()));
+    let doctor = run(&machine, &["doctor"]).await.out;
+    assert!(doctor.contains("✓ Folder for file transfer can be used\n"), "{doctor}");
+
+    std::fs::remove_dir(&root).expect("removed");
+    std::fs::write(&root, "in the way").expect("written");
+    let doctor = run(&machine, &["doctor"]).await.out;
+    assert!(doctor.contains("✗ Folder for file transfer can be used: "), "{doctor}");
     let said = run(&machine, &["files", "on"]).await;
-    assert_eq!(said.code, Some(1));
-    assert!(said.err.contains("File transfer") && said.err.contains("not in this build"), "{}", said.err);
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    assert!(said.err.contains("cannot be used"), "{}", said.err);
+
+    let said = run(&machine, &["files", "off"]).await;
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "✓ File transfer disallowed\n"));
+    // The folder is remembered, and what it means is in the help.
+    let settings = std::fs::read_to_string(machine.state().join("settings.toml")).expect("reads");
+    assert!(settings.contains("files = false") && settings.contains("files_root"), "{settings}");
+    let help = run(&machine, &["files", "--help"]).await.out;
+    assert!(help.contains("Count it as much as a remote"), "{help}");
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_folder_of_its_own_file_transfer_says_that_it_is_like_a_shell() {
+    let machine = Machine::new();
+    let device = machine.start().await;
+    let said = run(&machine, &["files", "on"]).await;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("/Bramble"), "{}", said.out);
+    assert!(said.out.contains("Count it as allowing what a shell allows"), "{}", said.out);
+    device.stop().await;
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ async fn a_key_that_is_there_at_the_start_links_the_device_and_goes_away() {
     let me = server.nth(1, Method::POST, "/me").await;
     assert_eq!(
         me.body["capabilities"],
-        json!({ "vnc": "unavailable", "shell": "enabled", "ota": "unavailable", "files": "unavailable" })
+        json!({ "vnc": "unavailable", "shell": "enabled", "ota": "unavailable", "files": "available" })
     );
     assert_eq!(me.body["client_version"], env!("CARGO_PKG_VERSION"));
     server.nth(1, Method::POST, "/client/sessions/sync").await;

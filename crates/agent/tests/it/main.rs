@@ -6,6 +6,7 @@ mod control;
 mod device;
 mod events;
 mod fake_server;
+mod files;
 mod identity;
 mod local_socket;
 mod peer;

@@ -4,8 +4,10 @@ use crate::peer::{Order, Seen, TestPeer};
 use bramble_agent::session::{self, Input, Output, SessionSettings, ShellSettings};
 use bramble_wire::SessionId;
 use bramble_wire::channel::{Control, FromShell};
+use bramble_wire::files::{FromFiles, ToFiles};
 use bramble_wire::signalling::{
-    Answer, IceServer, Offer, Path, Permissions, ReportedState, SessionKind, StateReport, Visitor,
+    Answer, IceServer, Offer, Path, Permissions, ReportedState, SessionKind, StateReport, TransferReport,
+    Visitor,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -52,6 +54,9 @@ pub struct Visit {
     pub discard: bool,
     pub told: Vec<FromShell>,
     pub control: Vec<Control>,
+    /// What the device said about files.
+    pub files: Vec<FromFiles>,
+    pub transfers: Vec<TransferReport>,
     pub reports: Vec<StateReport>,
     pub candidates: Vec<String>,
     pub refused: Option<String>,
@@ -81,6 +86,14 @@ impl Visit {
         })
     }
 
+    /// A visit to the files.
+    pub async fn to_files(settings: SessionSettings) -> Self {
+        Self::begin_at(TestPeer::with("files").await, settings, |offer| {
+            offer.kind = SessionKind::Files;
+            offer.permissions.files = true;
+        })
+    }
+
     fn begin_at(peer: TestPeer, settings: SessionSettings, change: impl FnOnce(&mut Offer)) -> Self {
         let mut offer = offer(&peer.offer, Vec::new());
         change(&mut offer);
@@ -98,6 +111,8 @@ impl Visit {
             discard: false,
             told: Vec::new(),
             control: Vec::new(),
+            files: Vec::new(),
+            transfers: Vec::new(),
             reports: Vec::new(),
             candidates: Vec::new(),
             refused: None,
@@ -191,6 +206,18 @@ impl Visit {
         self.peer.order(Order::Send { label, binary: false, data });
     }
 
+    /// Says something about files.
+    pub fn say_files(&self, words: &ToFiles) {
+        self.say("files", &serde_json::to_string(words).expect("JSON"));
+    }
+
+    /// Sends a part of a file.
+    pub fn send_file(&self, bytes: &[u8]) {
+        for part in bytes.chunks(16 * 1024) {
+            self.peer.order(Order::Send { label: "files", binary: true, data: part.to_vec() });
+        }
+    }
+
     /// Sends bytes to the VNC server.
     pub fn send_screen(&self, bytes: &[u8]) {
         self.peer.order(Order::Send { label: "vnc", binary: true, data: bytes.to_vec() });
@@ -210,7 +237,7 @@ impl Visit {
             Seen::Closed => self.closed = true,
             Seen::Message { label, binary: true, data } => {
                 self.received += data.len();
-                if label == "vnc" {
+                if (label == "vnc" || label == "files") && !self.discard {
                     self.bytes.extend(&data);
                 } else if !self.discard {
                     self.screen.push_str(&String::from_utf8_lossy(&data));
@@ -218,7 +245,9 @@ impl Visit {
             }
             Seen::Message { label, binary: false, data } => {
                 let text = String::from_utf8(data).expect("text");
-                if label == "shell" {
+                if label == "files" {
+                    self.files.push(serde_json::from_str(&text).expect("a message about files"));
+                } else if label == "shell" {
                     self.told.push(serde_json::from_str(&text).expect("a shell message"));
                 } else {
                     self.control.push(serde_json::from_str(&text).expect("a control message"));
@@ -235,6 +264,7 @@ impl Visit {
                 self.candidates.push(candidate.candidate.clone());
                 self.peer.order(Order::Candidate(candidate.candidate));
             }
+            Output::Transfer(report) => self.transfers.push(report),
             Output::State(report) => self.reports.push(report),
         }
     }

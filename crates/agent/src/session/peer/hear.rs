@@ -81,6 +81,11 @@ impl Peer {
                     shell.credit.grant(bytes);
                 }
             }
+            Heard::Files(words) => {
+                if let Some(files) = self.work.files() {
+                    files.hear(words);
+                }
+            }
             Heard::Bytes => {
                 if self.input_allowed {
                     self.work.take(&message.data);

@@ -26,6 +26,8 @@ use tokio::sync::mpsc;
 
 /// Bytes the peer connection may hold: the flow's bound and room for messages beside the output.
 const MOST_BUFFERED: usize = flow::MOST + 256 * 1024;
+/// Messages for the server that reports of files may wait behind.
+const MOST_OUTBOX: usize = 32;
 /// A busy session lets others run after this.
 const TURN: Duration = Duration::from_millis(5);
 /// `str0m` dates what is written by the time it was told last. Written after a silence and dated back to
@@ -163,6 +165,11 @@ impl Peer {
                 self.lost();
             }
         }
+        while self.outbox.len() < MOST_OUTBOX
+            && let Some(report) = self.work.next_report()
+        {
+            self.outbox.push_back(Output::Transfer(report));
+        }
         self.network.tick(now);
         while let Some(candidate) = self.network.next_candidate() {
             self.tell_candidate(candidate);
@@ -227,9 +234,13 @@ impl Peer {
             if most == 0 {
                 break;
             }
-            let Read::Bytes(bytes) = self.work.read(&mut self.chunk[..most]) else { break };
+            let (binary, bytes) = match self.work.read(&mut self.chunk[..most]) {
+                Read::Bytes(bytes) => (true, bytes),
+                Read::Words(bytes) => (false, bytes),
+                Read::Nothing => break,
+            };
             let Some(mut channel) = self.rtc.channel(id) else { break };
-            if !matches!(channel.write(true, &self.chunk[..bytes]), Ok(true)) {
+            if !matches!(channel.write(binary, &self.chunk[..bytes]), Ok(true)) {
                 // Cannot be: the room was asked for. The browser would miss bytes, so it ends.
                 self.lost();
                 return false;
@@ -247,7 +258,7 @@ impl Peer {
                     self.say_shell(&words);
                     words_for(&words)
                 }
-                Ending::Screen(reason) => reason.to_owned(),
+                Ending::Screen(reason) | Ending::Files(reason) => reason.to_owned(),
             };
             self.phase = Phase::WorkOver { reason, until: now + FAREWELL * 4 };
             return true;

@@ -118,6 +118,9 @@ impl Peer {
             self.drain(now);
         }
         self.network.close(now);
+        for report in self.work.last_reports(self.settings.kill_grace).await {
+            self.outbox.push_back(Output::Transfer(report));
+        }
         let Phase::Over { reason } = std::mem::replace(&mut self.phase, Phase::Connecting) else { return };
         tracing::info!(session.id = %self.id, %reason, "session ended");
         let report = StateReport { state: ReportedState::Ended, path: None, reason: Some(reason) };
