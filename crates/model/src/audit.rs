@@ -75,6 +75,8 @@ actions! {
     ShellStarted = "shell_started", "Remote shell session started";
     ScreenStarted = "screen_started", "Screen sharing session started";
     FilesStarted = "files_started", "File transfer session started";
+    FileUploaded = "file_uploaded", "File uploaded (reported by the device)";
+    FileDownloaded = "file_downloaded", "File downloaded (reported by the device)";
     SessionEnded = "session_ended", "Session ended by a user";
     AuthKeyCreated = "auth_key_created", "Auth key created";
     AuthKeyUpdated = "auth_key_updated", "Auth key updated";
@@ -105,6 +107,8 @@ actions! {
     OrganisationRenamed = "organisation_renamed", "Organisation renamed";
     TwoFactorRequired = "two_factor_required", "Two-factor authentication requirement enabled";
     TwoFactorNotRequired = "two_factor_not_required", "Two-factor authentication requirement disabled";
+    FilesAllowed = "files_allowed", "File transfer allowed";
+    FilesForbidden = "files_forbidden", "File transfer forbidden";
     AuditLogExported = "audit_log_exported", "Audit log exported";
     BillingChanged = "billing_changed", "Billing changed";
     OrganisationCreated = "organisation_created", "Organisation created";

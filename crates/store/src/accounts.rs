@@ -28,6 +28,8 @@ pub struct Account {
     pub trial_ends_at: Option<Timestamp>,
     /// How it pays, where that matters; `None` before anything was set up.
     pub billing: Option<Billing>,
+    /// An administrator has switched file transfer off.
+    pub files_forbidden: bool,
     /// Since when it exists.
     pub created_at: Timestamp,
 }

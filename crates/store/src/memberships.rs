@@ -370,6 +370,7 @@ impl From<account::Model> for Account {
             owner: row.owner_id.map(Into::into),
             device_count: u64::try_from(row.device_count).unwrap_or_default(),
             two_factor_required_at: row.two_factor_required_at.map(from_micros),
+            files_forbidden: row.files_forbidden_at.is_some(),
             trial_ends_at: row.trial_ends_at.map(from_micros),
             billing: row.billing.as_deref().and_then(Billing::parse),
             created_at: from_micros(row.created_at),

@@ -63,6 +63,12 @@ impl Tx {
         self.update_organisation(id, account::Column::TwoFactorRequiredAt, value).await
     }
 
+    /// Forbids file transfer to its devices from this moment on, or no longer.
+    pub async fn forbid_files(&self, id: AccountId, since: Option<Timestamp>) -> Result<bool> {
+        let value = since.map(to_micros).into();
+        self.update_organisation(id, account::Column::FilesForbiddenAt, value).await
+    }
+
     /// Notes how an organisation pays. `false` if there is no such organisation.
     pub async fn set_billing(&self, id: AccountId, billing: Billing) -> Result<bool> {
         self.update_organisation(id, account::Column::Billing, billing.as_str().into()).await

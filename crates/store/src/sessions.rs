@@ -70,6 +70,8 @@ pub enum Which {
     Device(DeviceId),
     /// All to this device of one kind.
     Kind(DeviceId, SessionKind),
+    /// All to devices of one account of one kind.
+    AccountKind(AccountId, SessionKind),
     /// All of this person.
     User(UserId),
     /// All of this person to devices of one account.
@@ -94,6 +96,9 @@ impl Which {
         match self {
             Self::Device(id) => live.add(Column::DeviceId.eq(id.0)),
             Self::Kind(id, kind) => live.add(Column::DeviceId.eq(id.0)).add(Column::Kind.eq(kind.as_str())),
+            Self::AccountKind(id, kind) => {
+                live.add(Column::AccountId.eq(id.0)).add(Column::Kind.eq(kind.as_str()))
+            }
             Self::User(id) => live.add(Column::UserId.eq(id.0)),
             Self::Member(account, user) => {
                 live.add(Column::AccountId.eq(account.0)).add(Column::UserId.eq(user.0))

@@ -48,6 +48,8 @@ pub enum Scope {
     ProviderFlow,
     /// Relay credentials that one device asks for outside of sessions.
     IceServers,
+    /// Reports of files by one device.
+    Transfers,
     /// Unknown tokens of the management API from one address.
     ApiTokens,
 }
@@ -72,6 +74,8 @@ impl Scope {
             Self::RequestAddress | Self::CodeAccount | Self::IceServers => hourly(20),
             Self::MailRecipient => hourly(5),
             Self::CodeAddress => hourly(60),
+            // A device that has to wait for it transfers more slowly.
+            Self::Transfers => Rule::Window { count: 300, per: Duration::seconds(30) },
             Self::ApiTokens => Rule::Window { count: 100, per: Duration::minutes(1) },
             // As many as may be open at once and those that were decided, of a workshop behind one router.
             Self::CodeRequests | Self::ProviderFlow => {

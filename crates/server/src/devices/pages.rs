@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use bramble_model::account::{Deed, Standing};
 use bramble_store::devices::Device;
-use bramble_wire::device_api::AccountKind;
+use bramble_wire::device_api::{AccountKind, Capability};
 use bramble_wire::signalling::Path as Route;
 use bramble_wire::{DeviceId, SessionId};
 use serde::Deserialize;
@@ -48,6 +48,7 @@ pub(super) fn routes() -> Router<Ctx> {
         .route("/devices/{id}/sessions/{session}/end", post(end_session))
         .route("/devices/{id}/shell", get(shell))
         .route("/devices/{id}/screen", get(screen))
+        .route("/devices/{id}/files", get(files))
         .merge(search_bar::routes())
 }
 
@@ -511,17 +512,33 @@ async fn end_session(
 }
 
 async fn shell(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
-    let found = async { super::find(&app, &who, parse(&id)?).await };
+    let found = async { for_window(&app, &who, &id).await };
     match found.await {
-        Ok((device, _)) => web::session_window::shell(device.id, &device.name),
+        Ok((device, files)) => web::session_window::shell(device.id, &device.name, files),
         Err(error) => unwell(&app, &who, error),
     }
 }
 
 async fn screen(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
-    let found = async { super::find(&app, &who, parse(&id)?).await };
+    let found = async { for_window(&app, &who, &id).await };
     match found.await {
-        Ok((device, _)) => web::session_window::screen(device.id, &device.name),
+        Ok((device, files)) => web::session_window::screen(device.id, &device.name, files),
         Err(error) => unwell(&app, &who, error),
     }
+}
+
+async fn files(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+    let found = async { for_window(&app, &who, &id).await };
+    match found.await {
+        Ok((device, _)) => web::session_window::files(device.id, &device.name),
+        Err(error) => unwell(&app, &who, error),
+    }
+}
+
+/// The device, and whether its window offers files as well. Opening a session asks again.
+async fn for_window(app: &App, who: &SignedIn, id: &str) -> Result<(Device, bool), DeviceError> {
+    let (device, _) = super::find(app, who, parse(id)?).await?;
+    let forbidden = app.store.account(device.account).await?.is_none_or(|account| account.files_forbidden);
+    let files = !forbidden && device.capabilities.files == Some(Capability::Enabled);
+    Ok((device, files))
 }

@@ -60,6 +60,8 @@ pub struct DeviceRow {
     pub no_shell: String,
     /// Why no screen can be shown now, or nothing.
     pub no_screen: String,
+    /// Why no files can be transferred now, or nothing; `None` for a device that knows no file transfer.
+    pub no_files: Option<String>,
     /// The reader may deploy to it, and it could take that.
     pub deploys: bool,
     /// Signed out: it has no token.
@@ -86,10 +88,12 @@ pub async fn rows(
 ) -> Result<Vec<DeviceRow>, StoreError> {
     let ids: Vec<_> = devices.iter().map(|device| device.id).collect();
     let counts = app.store.count_live_sessions(&ids).await?;
+    let forbidden = app.store.account(standing.account).await?.is_some_and(|account| account.files_forbidden);
     let now = app.clock.now();
     let row = |device: Device| {
         let count = |kind| counts.iter().find(|(id, k, _)| *id == device.id && *k == kind).map_or(0, |c| c.2);
-        row(app, standing, now, &device, (count(SessionKind::Shell), count(SessionKind::Vnc)))
+        let counts = [SessionKind::Vnc, SessionKind::Shell, SessionKind::Files].map(count);
+        row(app, standing, now, &device, counts, forbidden)
     };
     Ok(devices.into_iter().map(row).collect())
 }
@@ -99,7 +103,8 @@ fn row(
     standing: &Standing,
     now: Timestamp,
     device: &Device,
-    (shells, screens): (u64, u64),
+    [screens, shells, files]: [u64; 3],
+    files_forbidden: bool,
 ) -> DeviceRow {
     let root = frames::root(standing.kind, standing.account);
     let online = device.token.is_some() && app.link.is_online(device.id);
@@ -112,6 +117,17 @@ fn row(
         |label, capability: Option<Capability>, count| Badge { label, state: state(capability), count };
     let can = device.capabilities;
     let recent = |at: Option<Timestamp>| at.filter(|at| now < *at + NOTICE).map(|at| Moment::new(at, now));
+    let mut badges = vec![
+        badge("Screen sharing", can.vnc, screens),
+        badge("Remote shell", can.shell, shells),
+        badge("Remote update", can.ota, 0),
+    ];
+    // Other clients have never heard of it.
+    let knows_files = can.files.is_some_and(|files| files != Capability::Unavailable);
+    if knows_files {
+        let allowed = can.files.filter(|_| !files_forbidden).or(Some(Capability::Available));
+        badges.push(badge("File transfer", allowed, files));
+    }
     DeviceRow {
         id: device.id,
         list: format!("{root}/devices"),
@@ -120,13 +136,13 @@ fn row(
         serial_number: device.serial_number.clone(),
         tags: device.tags.clone(),
         presence,
-        badges: vec![
-            badge("Screen sharing", can.vnc, screens),
-            badge("Remote shell", can.shell, shells),
-            badge("Remote update", can.ota, 0),
-        ],
+        badges,
         no_shell: obstacle(device, online, can.shell, None),
         no_screen: obstacle(device, online, can.vnc, device.vnc_reason.as_deref()),
+        no_files: knows_files.then(|| match obstacle(device, online, can.files, None) {
+            none if none.is_empty() && files_forbidden => "Switched off by your organisation".to_owned(),
+            why => why,
+        }),
         deploys: standing.may(Deed::ManageUpdates)
             && matches!(can.ota, Some(Capability::Enabled | Capability::Available)),
         signed_out: device.token.is_none(),

@@ -5,6 +5,7 @@ use super::{OrganisationError, checked_name};
 use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::SignedIn;
+use crate::live::Change;
 use crate::mail;
 use crate::sessions;
 use bramble_model::account::{Deed, TWO_FACTOR_GRACE};
@@ -14,6 +15,7 @@ use bramble_store::accounts::Account;
 use bramble_store::sessions::Which;
 use bramble_wire::AccountId;
 use bramble_wire::events::Command;
+use bramble_wire::signalling::SessionKind;
 
 /// The organisation, for somebody who may change it.
 pub async fn find(app: &App, by: &SignedIn, account: AccountId) -> Result<Account, OrganisationError> {
@@ -64,6 +66,34 @@ pub async fn require_two_factor(
     tell_administrators(app, &tx, account, |to| mail::two_factor_rule(app, to, name, who, required)).await?;
     tx.commit().await?;
     app.outbox.wake();
+    Ok(())
+}
+
+/// Allows file transfer to its devices, or forbids it and ends what runs.
+pub async fn allow_files(
+    app: &App,
+    by: &SignedIn,
+    account: AccountId,
+    allowed: bool,
+) -> Result<(), OrganisationError> {
+    let (tx, before) = begin(app, by, account).await?;
+    if before.files_forbidden != allowed {
+        return Ok(());
+    }
+    let now = app.clock.now();
+    tx.forbid_files(account, (!allowed).then_some(now)).await?;
+    let ended = if allowed {
+        Vec::new()
+    } else {
+        let which = Which::AccountKind(account, SessionKind::Files);
+        tx.end_sessions(which, sessions::FILES_FORBIDDEN, now).await?
+    };
+    let action = if allowed { Action::FilesAllowed } else { Action::FilesForbidden };
+    let subject = audit::organisation(account, &before.name);
+    audit::record(app, &tx, account, &Actor::person(by), action, subject, "").await?;
+    tx.commit().await?;
+    sessions::tell_ended(app, &ended, sessions::FILES_FORBIDDEN);
+    app.live.tell(Change { account, device: None });
     Ok(())
 }
 

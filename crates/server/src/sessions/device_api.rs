@@ -22,7 +22,8 @@ use bramble_wire::SessionId;
 use bramble_wire::device_api::{IceServers, MAX_STRING, SessionIds};
 use bramble_wire::events::Command;
 use bramble_wire::signalling::{
-    Answer, CandidateBody, Offer, Permissions, ReportedState, StateReport, Visitor,
+    Answer, CandidateBody, Offer, Permissions, ReportedState, SessionKind, StateReport, TransferReport,
+    Visitor,
 };
 
 /// Sessions that one device may name at once: ten people with ten each.
@@ -36,6 +37,7 @@ pub(super) fn routes() -> Router<Ctx> {
         .route("/client/sessions/{id}/answer", post(answer))
         .route("/client/sessions/{id}/candidates", post(candidate))
         .route("/client/sessions/{id}/state", post(state))
+        .route("/client/sessions/{id}/transfers", post(transfer))
 }
 
 fn parse(id: &str) -> Result<SessionId, ApiFailure> {
@@ -74,7 +76,7 @@ async fn offer(
         sdp,
         ice_servers: app.relay_ice_servers(session.id, Side::Device),
         user: Visitor { name: person.name },
-        permissions: Permissions { input: true, files: false },
+        permissions: Permissions { input: true, files: session.kind == SessionKind::Files },
     }))
 }
 
@@ -125,6 +127,15 @@ async fn state(
     Ok(StatusCode::NO_CONTENT)
 }
 
+async fn transfer(
+    State(app): State<Ctx>,
+    Path(id): Path<String>,
+    DeviceBody(device, report): DeviceBody<TransferReport>,
+) -> Result<StatusCode, ApiFailure> {
+    super::transfers::report(&app, &device, parse(&id)?, report).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// After every connection: which of the sessions that the device still runs may go on. Those that the
 /// device no longer runs are over; offers that it has not fetched are announced again.
 async fn sync(
@@ -152,12 +163,18 @@ async fn sync(
     Ok(Json(SessionIds { ids: go_on }))
 }
 
-/// Whether the person may still reach the device, and is still signed in where the session was opened.
+/// Whether the person may still reach the device, and is still signed in where the session was opened, and whether
+/// the device's account still allows what it is for.
 async fn may_go_on(app: &App, session: &Session) -> Result<bool, StoreError> {
     if session.web_session.is_none() {
         return Ok(false);
     }
     let Some(device) = app.store.device_anywhere(session.device).await? else { return Ok(false) };
+    if session.kind == SessionKind::Files
+        && app.store.account(device.account).await?.is_none_or(|account| account.files_forbidden)
+    {
+        return Ok(false);
+    }
     let person = app.store.user(session.user).await?;
     let standing = accounts::standing(app, session.user, device.account).await?;
     Ok(person.is_some_and(|p| p.disabled_at.is_none()) && standing.is_some_and(|s| s.may(Deed::OpenSession)))

@@ -11,6 +11,7 @@ pub mod api;
 pub mod device_api;
 mod signalling;
 mod sweep;
+mod transfers;
 
 pub use signalling::Signalling;
 pub use sweep::{run, sweep};
@@ -18,6 +19,7 @@ pub use sweep::{run, sweep};
 use crate::app::{App, Ctx};
 use crate::audit::{self, Actor};
 use crate::auth::SignedIn;
+use crate::auth::throttle::Wait;
 use crate::devices;
 use crate::error::ApiFailure;
 use crate::live::Change;
@@ -43,6 +45,8 @@ use time::Duration;
 pub const SWITCHED_OFF: &str = "Remote access was switched off on the device.";
 /// Why a session ends when an administrator ends it.
 const ENDED_BY_ADMINISTRATOR: &str = "The session was ended from the device's page.";
+/// Why file sessions end when an administrator forbids file transfer.
+pub const FILES_FORBIDDEN: &str = "An administrator switched file transfer off for this organisation.";
 /// Why a session ends with the sign-in of its browser.
 const SIGNED_OUT: &str = "You are no longer signed in where you opened this session.";
 /// Why a session ends when its browser says so.
@@ -69,6 +73,9 @@ pub enum SessionError {
     /// The server carries as many descriptions as it can hold.
     #[error("the server is busy")]
     Busy,
+    /// Too often.
+    #[error(transparent)]
+    Wait(#[from] Wait),
     /// Said already.
     #[error("{0}")]
     Again(&'static str),
@@ -95,6 +102,11 @@ impl From<SessionError> for ApiFailure {
                 "Too many sessions are starting at once. Try again in a moment.",
             )
             .retry_after(5),
+            SessionError::Wait(wait) => {
+                let seconds = u16::try_from(wait.seconds()).unwrap_or(u16::MAX);
+                let text = format!("Too many reports. Try again in {}.", wait.words());
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", text).retry_after(seconds)
+            }
             SessionError::Again(text) => Self::new(StatusCode::CONFLICT, "already_sent", text),
             SessionError::TooMuch(text) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text),
         }
@@ -136,6 +148,16 @@ pub async fn open(app: &App, by: &SignedIn, wish: &OpenSession) -> Result<Sessio
     let tx = app.store.begin().await?;
     if !tx.lock_account(device.account).await? {
         return Err(SessionError::NotFound);
+    }
+    if wish.kind == SessionKind::Files {
+        let account = tx.account(device.account).await?.ok_or(SessionError::NotFound)?;
+        if account.files_forbidden {
+            return Err(SessionError::NotAllowed(format!(
+                "File transfer is switched off for the devices of {}. An administrator can switch it on in the \
+                 organisation's settings.",
+                account.name
+            )));
+        }
     }
     if tx.count_sessions_of(by.user, device.id).await? >= MAX_LIVE_PER_USER_AND_DEVICE {
         return Err(SessionError::TooMany);

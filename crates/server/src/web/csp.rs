@@ -15,6 +15,12 @@ pub const SCREEN_WINDOW: &str = "default-src 'none'; script-src 'self'; style-sr
      img-src 'self' data:; connect-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// For the file transfer's window: nothing inline. A fetched file is saved, never shown, which no rule here
+/// concerns.
+pub const FILES_WINDOW: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self'; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// For the remote shell's window: the terminal measures and colours its cells with style elements
 /// that it makes itself, so inline styles are allowed there and only there.
 pub const SHELL_WINDOW: &str = "default-src 'none'; script-src 'self'; \

@@ -17,6 +17,7 @@ const EMBEDDER_POLICY: HeaderName = HeaderName::from_static("cross-origin-embedd
 struct ShellWindow<'a> {
     device_id: DeviceId,
     device_name: &'a str,
+    files: bool,
 }
 
 /// `GET /devices/{id}/screen`.
@@ -25,16 +26,30 @@ struct ShellWindow<'a> {
 struct ScreenWindow<'a> {
     device_id: DeviceId,
     device_name: &'a str,
+    files: bool,
 }
 
-/// The remote shell's window for this device. The caller has checked that the person may see it.
-pub fn shell(device_id: DeviceId, device_name: &str) -> Response {
-    isolated(&ShellWindow { device_id, device_name }, csp::SHELL_WINDOW)
+/// `GET /devices/{id}/files`.
+#[derive(Template)]
+#[template(path = "sessions/files.html")]
+struct FilesWindow<'a> {
+    device_id: DeviceId,
+    device_name: &'a str,
 }
 
-/// The shared screen's window for this device. The caller has checked that the person may see it.
-pub fn screen(device_id: DeviceId, device_name: &str) -> Response {
-    isolated(&ScreenWindow { device_id, device_name }, csp::SCREEN_WINDOW)
+/// The remote shell's window for this device, with a panel for files where that is possible. The caller has checked that the person may see it.
+pub fn shell(device_id: DeviceId, device_name: &str, files: bool) -> Response {
+    isolated(&ShellWindow { device_id, device_name, files }, csp::SHELL_WINDOW)
+}
+
+/// The shared screen's window for this device, with a panel for files where that is possible. The caller has checked that the person may see it.
+pub fn screen(device_id: DeviceId, device_name: &str, files: bool) -> Response {
+    isolated(&ScreenWindow { device_id, device_name, files }, csp::SCREEN_WINDOW)
+}
+
+/// The file transfer's window for this device. The caller has checked that the person may see it.
+pub fn files(device_id: DeviceId, device_name: &str) -> Response {
+    isolated(&FilesWindow { device_id, device_name }, csp::FILES_WINDOW)
 }
 
 fn isolated(window: &impl Template, policy: &'static str) -> Response {

@@ -6,6 +6,7 @@ mod deployments;
 mod desk;
 mod devices;
 mod event_stream;
+mod files;
 mod harness;
 mod linking;
 mod mail;

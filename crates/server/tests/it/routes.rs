@@ -65,6 +65,7 @@ struct World {
     shared_key: String,
     device: String,
     session: String,
+    files_session: String,
     key: String,
     passkey: String,
     code: String,
@@ -178,6 +179,7 @@ fn of_organisation(method: &str, pattern: &str) -> Option<(Who, &'static str)> {
         | ("GET", "/audit-log" | "/provisioning") => (Administrator, ""),
         ("GET" | "POST", "/settings") => (Administrator, "name=Shed"),
         ("POST", "/settings/two-factor") => (Administrator, "required=no"),
+        ("POST", "/settings/files") => (Administrator, "allowed=yes"),
         ("GET" | "POST", "/delete") => (Administrator, "confirm=no"),
         _ => return None,
     })
@@ -311,7 +313,7 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         ("POST", "/verify/{code}") => (Owner, code, approve),
         ("GET" | "POST", "/settings/auth-keys/{id}/delete") => (Owner, key, String::new()),
         ("GET", "/devices/{id}" | "/devices/{id}/panel" | "/devices/{id}/settings")
-        | ("GET", "/devices/{id}/shell" | "/devices/{id}/screen")
+        | ("GET", "/devices/{id}/shell" | "/devices/{id}/screen" | "/devices/{id}/files")
         | ("GET", "/devices/{id}/delete" | "/devices/{id}/sign-out")
         | ("POST", "/devices/{id}/sign-out" | "/devices/{id}/sessions/{session}/end") => {
             (Owner, device, String::new())
@@ -328,6 +330,10 @@ fn rule(method: &str, pattern: &str, it: &World) -> Option<Rule> {
         ("GET", "/client/sessions/{id}/offer") => (OwnDevice, session, String::new()),
         ("POST", "/client/sessions/{id}/answer") => (OwnDevice, session, sdp),
         ("POST", "/client/sessions/{id}/candidates") => (OwnDevice, session, candidate),
+        ("POST", "/client/sessions/{id}/transfers") => {
+            let report = json!({ "direction": "upload", "name": "a", "size": 1, "bytes": 0 });
+            (OwnDevice, &it.files_session, report.to_string())
+        }
         ("POST", "/client/sessions/{id}/state") => {
             (OwnDevice, session, json!({ "state": "connected" }).to_string())
         }
@@ -474,6 +480,8 @@ async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
     let device = desk.device(ann, "s1").await.online().await;
     ann.post(&format!("/devices/{}/settings", device.id), &[("name", "s1")]).await;
     let opened = ann.fetch("POST", "/sessions", json!({ "device_id": device.id, "kind": "shell" })).await;
+    device.describe(json!({ "capabilities": { "files": "enabled" } })).await;
+    let files = ann.fetch("POST", "/sessions", json!({ "device_id": device.id, "kind": "files" })).await;
     let made = ann.post("/settings/auth-keys", &[("description", "k"), ("ttl_days", "7")]).await;
     assert_eq!(made.status, StatusCode::OK);
     let keys = desk.app.store.auth_keys(ann.account, 10).await.expect("reads");
@@ -493,6 +501,7 @@ async fn world(desk: &Desk, ann: &Person, member: &Person) -> (World, Device) {
         shared_key,
         device: device.id.to_string(),
         session: opened.text("id"),
+        files_session: files.text("id"),
         key: key.id.to_string(),
         passkey: passkey(desk, ann).await.to_string(),
         code,
@@ -524,7 +533,12 @@ fn turn(method: &str, pattern: &str) -> u8 {
         ("POST", "/sessions/{id}/offer") => 0,
         ("GET", "/client/sessions/{id}/offer") => 2,
         ("POST", "/client/sessions/{id}/answer") => 3,
-        ("POST", "/client/sessions/{id}/candidates" | "/client/sessions/{id}/state") => 4,
+        (
+            "POST",
+            "/client/sessions/{id}/candidates"
+            | "/client/sessions/{id}/state"
+            | "/client/sessions/{id}/transfers",
+        ) => 4,
         ("DELETE", "/sessions/{id}") => 5,
         (
             "POST",

@@ -16,6 +16,7 @@ pub(crate) struct Model {
     pub trial_ends_at: Option<i64>,
     pub billing: Option<String>,
     pub created_by: Option<Uuid>,
+    pub files_forbidden_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -22,6 +22,7 @@ pub(super) fn routes() -> Router<Ctx> {
     Router::new()
         .route("/organisations/{organisation}/settings", get(show).post(rename))
         .route("/organisations/{organisation}/settings/two-factor", post(two_factor))
+        .route("/organisations/{organisation}/settings/files", post(files))
         .route("/organisations/{organisation}/delete", get(confirm).post(delete))
 }
 
@@ -36,6 +37,7 @@ struct Page {
     /// Until when members may do without a second factor, if they must have one.
     deadline: Option<Moment>,
     deadline_over: bool,
+    files_forbidden: bool,
 }
 
 #[derive(Template)]
@@ -96,6 +98,7 @@ fn render(
     let shown = Page {
         frame,
         root: root(standing),
+        files_forbidden: account.files_forbidden,
         name: account.name,
         typed_name,
         error: error.to_owned(),
@@ -155,6 +158,35 @@ async fn two_factor(
             _ => return Err(OrganisationError::Changed),
         };
         settings::require_two_factor(&app, &who, standing.account, required).await?;
+        Ok(standing)
+    };
+    match changed.await {
+        Ok(standing) => updated(&standing),
+        Err(error) => refused(&app, &who, error),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Switch {
+    #[serde(default)]
+    allowed: String,
+}
+
+async fn files(
+    State(app): State<Ctx>,
+    Fresh(who): Fresh,
+    Path(id): Path<String>,
+    Form(switch): Form<Switch>,
+) -> Response {
+    let changed = async {
+        let (standing, _) = entered(&app, &who, &id).await?;
+        let allowed = match switch.allowed.as_str() {
+            "yes" => true,
+            "no" => false,
+            // A form that says neither changes nothing.
+            _ => return Err(OrganisationError::Changed),
+        };
+        settings::allow_files(&app, &who, standing.account, allowed).await?;
         Ok(standing)
     };
     match changed.await {
