@@ -6,9 +6,12 @@
 // Prints one JSON object.
 import { chromium } from "@playwright/test";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { randomFillSync } from "node:crypto";
+import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
-const { url, email, password, agent, rows = ["page", "keystroke", "bulk", "relayed"], rounds = 5, megabytes = 256 } = JSON.parse(process.argv[2]);
+const { url, email, password, agent, rows = ["page", "keystroke", "bulk", "relayed", "files"], rounds = 5, megabytes = 256 } = JSON.parse(process.argv[2]);
 const wanted = (name) => rows.includes(name);
 const ticks = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 
@@ -219,5 +222,57 @@ if (wanted("relayed")) {
   result.relayed = await measure("udp", 3, 500, megabytes / 4);
   result.relayedTcp = await measure("tcp", 1, 5, megabytes / 4);
 }
+
+/** The real window for files, as a person uses it: from the choice of a file to "SHA-256 checked", both ways. */
+async function files(times, size) {
+  const folder = mkdtempSync(join(tmpdir(), "bramble-bench-"));
+  const file = await context.newPage();
+  const rates = { upload: [], download: [], path: undefined };
+  try {
+    await file.goto(`/devices/${device}/files`);
+    await file.waitForSelector('html[data-state="live"]', { timeout: 30_000 });
+    await file.waitForSelector("html[data-path]", { timeout: 30_000 });
+    rates.path = await file.locator("html").getAttribute("data-path");
+    const block = Buffer.alloc(1024 * 1024);
+    for (let round = 0; round < times; round += 1) {
+      const name = `bench ${round}.bin`;
+      const path = join(folder, name);
+      const out = openSync(path, "w");
+      for (let n = 0; n < size; n += 1) writeSync(out, randomFillSync(block));
+      fsyncSync(out);
+      closeSync(out);
+      const done = () =>
+        file.waitForFunction(
+          () => {
+            const row = document.querySelector("#transfers > li");
+            if (row?.dataset.phase === "failed") throw new Error(row.textContent ?? "");
+            return row?.dataset.phase === "done";
+          },
+          undefined,
+          { timeout: 120_000, polling: 20 },
+        );
+      let began = performance.now();
+      await file.locator("#files-input").setInputFiles(path);
+      await done();
+      rates.upload.push(size / ((performance.now() - began) / 1000));
+      await file.locator("#transfers [data-remove]").click();
+      const entry = file.locator("#files-entries").getByRole("button", { name });
+      await entry.waitFor();
+      const saving = file.waitForEvent("download");
+      began = performance.now();
+      await entry.click();
+      await done();
+      rates.download.push(size / ((performance.now() - began) / 1000));
+      await (await saving).cancel();
+      await file.locator("#transfers [data-remove]").click();
+    }
+  } finally {
+    await file.close({ runBeforeUnload: false });
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return rates;
+}
+
+if (wanted("files")) result.files = await files(3, megabytes);
 await browser.close();
 console.log(JSON.stringify(result));

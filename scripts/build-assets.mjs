@@ -15,7 +15,7 @@ const out = process.argv[2];
 const release = process.argv.includes("--release");
 
 /** What pages load, by logical name. */
-const bundles = ["css/app.css", "css/shell.css", "ts/theme.ts", "ts/app.ts", "ts/shell/main.ts", "css/screen.css", "ts/screen/main.ts"];
+const bundles = ["css/app.css", "css/shell.css", "ts/theme.ts", "ts/app.ts", "ts/shell/main.ts", "css/screen.css", "ts/screen/main.ts", "css/files.css", "ts/files/main.ts"];
 const names = {
   "css/app.css": "app.css",
   "css/shell.css": "shell.css",
@@ -24,6 +24,8 @@ const names = {
   "ts/shell/main.ts": "shell.js",
   "css/screen.css": "screen.css",
   "ts/screen/main.ts": "screen.js",
+  "css/files.css": "files.css",
+  "ts/files/main.ts": "files.js",
 };
 const types = {
   ".css": "text/css; charset=utf-8",

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 /// What can be measured by itself, as the rows' names on the command line.
-pub const PARTS: [&str; 4] = ["page", "keystroke", "bulk", "relayed"];
+pub const PARTS: [&str; 5] = ["page", "keystroke", "bulk", "relayed", "files"];
 /// Fewer keystrokes make no row.
 const LEAST_ECHOES: usize = 100;
 
@@ -29,6 +29,14 @@ struct Measured {
     relayed: Vec<Run>,
     #[serde(default)]
     relayed_tcp: Vec<Run>,
+    files: Option<Files>,
+}
+
+#[derive(Deserialize)]
+struct Files {
+    upload: Vec<f64>,
+    download: Vec<f64>,
+    path: String,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +54,10 @@ pub async fn measure(parts: &[&str]) -> Vec<Row> {
     let server = TestServer::builder().relay().start().await;
     let person = server.person("Ada").await;
     let device = TestDevice::linked(&server, &server.auth_key(&person).await).await;
+    if parts.contains(&"files") {
+        let on = device.rpi_connect(&["files", "on"]).await;
+        assert!(on.status.success(), "file transfer could not be switched on");
+    }
     let ssh = ssh::measure().await;
     let order = serde_json::json!({
         "url": server.url(), "email": person.email, "password": person.password, "agent": device.pid(),
@@ -74,6 +86,13 @@ pub async fn measure(parts: &[&str]) -> Vec<Row> {
     let relayed = [Target::AtLeast(10.0), Target::None];
     rows.extend(of_path("relayed over UDP", &it.relayed, true, &ssh, relayed));
     rows.extend(of_path("relayed over TCP", &it.relayed_tcp, true, &ssh, relayed));
+    if let Some(files) = it.files {
+        assert_eq!(files.path, "direct", "the files took another way");
+        rows.extend([
+            Row::new("file upload, direct", median(files.upload), "MB/s", Target::AtLeast(20.0)),
+            Row::new("file download, direct", median(files.download), "MB/s", Target::AtLeast(20.0)),
+        ]);
+    }
     rows
 }
 

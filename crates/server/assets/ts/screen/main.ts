@@ -3,6 +3,7 @@ import { type Beginning, begin, first } from "../session/early";
 import { options, withReturn } from "../session/address";
 import { mark, markFirst } from "../session/marks";
 import { Window } from "../session/window";
+import { filesAside } from "../files/aside";
 import { Clipboard } from "./clipboard";
 import { ScreenSession } from "./session";
 import { Toolbar } from "./toolbar";
@@ -87,4 +88,5 @@ setInterval(() => {
 }, LOOK);
 
 mark("window");
+filesAside(() => viewer.focus());
 connect(first);

@@ -12,10 +12,10 @@ export interface Beginning {
 
 const { device = "", kind = "shell" } = document.body.dataset;
 
-/** Asks for a session. */
-export function begin(): Beginning {
-  mark("start");
-  const opened = open(device, kind);
+/** Asks for a session, of the window's own kind unless another is named. */
+export function begin(wanted: string = kind): Beginning {
+  if (wanted === kind) mark("start");
+  const opened = open(device, wanted);
   const certificate = RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" } as EcKeyGenParams);
   // Whoever takes them sees the failure; until then it is nobody's.
   opened.catch(() => undefined);

@@ -70,18 +70,20 @@ export abstract class Link {
   private control: RTCDataChannel | undefined;
   private deadline: ReturnType<typeof setTimeout> | undefined;
   private beat: ReturnType<typeof setInterval> | undefined;
-  private readonly queue: Uint8Array<ArrayBuffer>[] = [];
+  private readonly queue: (Uint8Array<ArrayBuffer> | string)[] = [];
   /** When each unanswered heartbeat left. */
   private readonly pinged = new Map<number, number>();
   protected heardAt = 0;
   private seq = 0;
+  /** What is said when the connection is lost. */
+  protected lost = LOST;
   private remote: RTCIceCandidateInit[] = [];
 
   constructor(
     private readonly happened: LinkEvents,
     private readonly options: Options,
     /** The label of the session's own channel. */
-    private readonly label: "shell" | "vnc",
+    private readonly label: "shell" | "vnc" | "files",
   ) {}
 
   /** The channel is open. */
@@ -243,14 +245,14 @@ export abstract class Link {
     if (state === "failed") {
       // Before it stood, this is not the end: the device's own relay may still be on its way, and a new
       // candidate begins the checks again. The deadline of connecting decides.
-      if (this.state !== "opening" && this.state !== "connecting") this.end(LOST, true);
+      if (this.state !== "opening" && this.state !== "connecting") this.end(this.lost, true);
     } else if (state === "disconnected" && this.state === "live") this.interrupt();
     else if (state === "connected" && this.state === "interrupted") this.ping();
   }
 
   private interrupt(): void {
     this.state = "interrupted";
-    this.within(RECOVER_WITHIN, LOST);
+    this.within(RECOVER_WITHIN, this.lost);
     this.happened.interrupted(performance.now() + RECOVER_WITHIN);
   }
 
@@ -282,14 +284,22 @@ export abstract class Link {
     const channel = this.channel;
     while (channel?.readyState === "open" && channel.bufferedAmount < BUFFERED) {
       const next = this.queue.shift();
-      if (!next) return;
-      channel.send(next);
+      if (next === undefined) return;
+      if (typeof next === "string") channel.send(next);
+      else channel.send(next);
     }
   }
 
   /** Sends a text message. */
   protected tell(message: string): void {
     if (this.channel?.readyState === "open") this.channel.send(message);
+  }
+
+  /** Sends a text message behind the bytes that wait. */
+  protected tellInOrder(message: string): void {
+    if (this.state === "over") return;
+    this.queue.push(message);
+    this.drain();
   }
 
   private sayControl(message: Control): void {

@@ -48,7 +48,7 @@ export function* messages(bytes: Uint8Array<ArrayBuffer>): Generator<Uint8Array<
 
 /** A number of bytes in words. */
 export function bytesInWords(bytes: number): string {
-  if (bytes < 1000) return `${bytes} bytes`;
+  if (bytes < 1000) return bytes === 1 ? "1 byte" : `${bytes} bytes`;
   const units = ["kB", "MB", "GB", "TB"];
   let value = bytes;
   let unit = "bytes";

@@ -6,6 +6,7 @@ import { type Beginning, begin, first } from "../session/early";
 import { copyText } from "../clipboard";
 import { toast } from "../toasts";
 import { Clipboard } from "./clipboard";
+import { filesAside } from "../files/aside";
 import { Find } from "./find";
 import { Keys } from "./keys";
 import { options, withReturn } from "../session/address";
@@ -187,4 +188,5 @@ setInterval(() => {
   if (session?.isLive && !document.hidden) void session.connection().then((known) => view.connection(known));
 }, LOOK);
 
+filesAside(() => screen.xterm.focus());
 connect(first);
