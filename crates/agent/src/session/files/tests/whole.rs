@@ -1,7 +1,7 @@
 //! Transfers that work, and those that are broken off.
 
 use super::super::FilesSettings;
-use super::super::folder::{PART_PREFIX, part_name};
+use super::super::folder::{PART_PREFIX, Root, part_name};
 use super::{Browser, bytes, digest, folder, names};
 use bramble_wire::files::{FromFiles, Problem, ToFiles, WINDOW};
 use bramble_wire::signalling::Direction;
@@ -130,12 +130,12 @@ fn ten_thousand_files_are_listed() {
 fn what_was_given_up_a_week_ago_is_removed() {
     let (_place, root) = folder();
     let (old, new) = (root.join(part_name("old")), root.join(part_name("new")));
-    for path in [&old, &new] {
+    let day = |many: u64| SystemTime::UNIX_EPOCH + Duration::from_hours(24 * (20_000 + many));
+    for (path, at) in [(&old, day(0)), (&new, day(2))] {
         fs::write(path, "x").expect("written");
+        fs::File::options().write(true).open(path).expect("opens").set_modified(at).expect("set");
     }
-    let long_ago = SystemTime::now() - Duration::from_hours(8 * 24);
-    fs::File::options().write(true).open(&old).expect("opens").set_modified(long_ago).expect("set");
-    Browser::at(&root).list("");
+    assert!(Root::open(&root).expect("opens").list("", day(8)).expect("lists").entries.is_empty());
     assert!(!old.exists() && new.exists());
 }
 
