@@ -66,6 +66,8 @@ async fn stay_linked(
     let timing = shared.timing;
     let mut backoff = Backoff::new(Arc::clone(&shared.random), timing.first_wait, timing.longest_wait);
     loop {
+        // What changes during the attempt counts: it may fail for what has mended since.
+        network.drain();
         match connect(shared, credential).await {
             Ended::SignedOut(reason) => return reason,
             Ended::Lost { why, retry_after, stood } => {
@@ -100,7 +102,6 @@ fn next_attempt(wait: Duration) -> String {
 /// Waits; a network that came back ends the wait, unless the server itself asked for it.
 async fn pause(wait: Duration, asked_for: bool, network: &NetworkWatch) {
     let until = Instant::now() + wait;
-    network.drain();
     tokio::select! {
         () = tokio::time::sleep_until(until) => {}
         () = network.changed(), if !asked_for => {

@@ -20,7 +20,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
 };
 
 /// How long a test waits for what must come.
@@ -56,6 +56,8 @@ pub enum Prescribed {
     Answer(StatusCode, Vec<(&'static str, String)>, Value),
     /// Do what is asked, then cut the connection instead of answering.
     Cut,
+    /// Say nothing until the test says so, then cut the connection.
+    Hold(Arc<Notify>),
 }
 
 #[derive(Default)]
@@ -179,6 +181,11 @@ impl FakeServer {
                 self.lock().prescribed.remove(&key);
                 let _ = self.regular(&seen);
                 Err("cut")
+            }
+            Some(Prescribed::Hold(until)) => {
+                self.changed.send_modify(|n| *n += 1);
+                until.notified().await;
+                Err("held back, then cut")
             }
             None => Ok(self.regular(&seen)),
         };

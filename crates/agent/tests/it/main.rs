@@ -9,6 +9,7 @@ mod fake_server;
 mod files;
 mod identity;
 mod local_socket;
+mod network;
 mod peer;
 mod relay;
 mod screen;
