@@ -1,9 +1,13 @@
-//! `on`, `off` and `restart` where systemd's user manager runs: what the person's `systemctl` is told.
+//! `on`, `off` and `restart` where systemd's user manager runs: what the person's `systemctl` is told. And
+//! what the manager hears from the daemon.
 
 use std::fs;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// A home, and programs in the place of systemd's that write down what they are told.
 struct Systemd {
@@ -120,4 +124,42 @@ fn a_screen_that_is_switched_off_stays_off() {
     fs::write(state.join("settings.toml"), "vnc = false\n").expect("written");
     assert!(systemd.run("on").status.success());
     assert!(systemd.told().iter().all(|it| !it.contains("wayvnc")));
+}
+
+/// Ended with the test, however that ends.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_manager_hears_that_the_daemon_is_ready_once_it_takes_commands() {
+    let systemd = Systemd::new();
+    let path = systemd.path("notify");
+    let name = format!("bramble-test-{}", std::process::id());
+    let of_path = SocketAddr::from_pathname(&path).expect("an address");
+    let of_name = SocketAddr::from_abstract_name(&name).expect("an address");
+    for (told, address) in [(path.display().to_string(), of_path), (format!("@{name}"), of_name)] {
+        let manager = UnixDatagram::bind_addr(&address).expect("a socket");
+        manager.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rpi-connectd"));
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("NOTIFY_SOCKET", told);
+        command.env("HOME", systemd.path("home")).env("XDG_RUNTIME_DIR", systemd.path("run"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut daemon = Daemon(command.spawn().expect("it starts"));
+        let mut heard = [0; 64];
+        let length = manager.recv(&mut heard).expect("a word in time");
+        assert_eq!(text(&heard[..length]), "READY=1\n");
+        let status = systemd.run("status");
+        assert!(text(&status.stdout).starts_with("Signed in: no\n"), "{}", text(&status.stderr));
+
+        let pid = rustix::process::Pid::from_child(&daemon.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signalled");
+        assert!(daemon.0.wait().expect("it ends").success());
+    }
 }
