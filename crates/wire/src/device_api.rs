@@ -153,6 +153,8 @@ pub mod error {
     pub const INVALID_DEVICE_IDENTITY: &str = "invalid_device_identity";
     /// The time of a signed request is not now.
     pub const INVALID_TIMESTAMP: &str = "invalid_timestamp";
+    /// There is no token in the request, so nobody looked one up: a proxy may have dropped it.
+    pub const MISSING_TOKEN: &str = "missing_token";
     /// The token is unknown or revoked. Only this makes a client forget its token.
     pub const INVALID_TOKEN: &str = "invalid_token";
     /// The request signature is missing where required, or wrong.

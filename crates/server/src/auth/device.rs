@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use bramble_model::{Secret, SecretHash, SecretKind};
 use bramble_store::devices::Device as Record;
-use bramble_wire::device_api::error::{INVALID_REQUEST, INVALID_SIGNATURE, INVALID_TOKEN};
+use bramble_wire::device_api::error::{INVALID_REQUEST, INVALID_SIGNATURE, INVALID_TOKEN, MISSING_TOKEN};
 use bramble_wire::{AccountId, DeviceId, signature};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::de::DeserializeOwned;
@@ -59,8 +59,8 @@ pub struct OpenRequest<T> {
 
 /// Proves a device from a request's head and its whole body (`None` if it has none).
 ///
-/// 401 only after the store was asked; if the store fails the answer is 503 and the device keeps its
-/// token.
+/// `invalid_token` only after the store was asked (or for what cannot be a token); if the store fails the
+/// answer is 503 and the device keeps its token.
 pub async fn authenticate(app: &App, parts: &Parts, body: Option<&[u8]>) -> Result<Device, ApiFailure> {
     let found = identify(app, parts).await?;
     prove(app, parts, body, found).await
@@ -68,7 +68,7 @@ pub async fn authenticate(app: &App, parts: &Parts, body: Option<&[u8]>) -> Resu
 
 /// The token of a request, and the device that it belongs to.
 async fn identify(app: &App, parts: &Parts) -> Result<(SecretHash, Record), ApiFailure> {
-    let token = bearer(&parts.headers).ok_or_else(unknown_token)?;
+    let token = bearer(&parts.headers).ok_or_else(no_token)?;
     let Some(token) = Secret::parse(SecretKind::DeviceToken, token).map(|token| token.hash()) else {
         return Err(unknown_token());
     };
@@ -107,6 +107,15 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A client that sent one and hears this keeps it: something on the way took it out.
+fn no_token() -> ApiFailure {
+    ApiFailure::new(
+        StatusCode::UNAUTHORIZED,
+        MISSING_TOKEN,
+        "This needs a device's token in the Authorization header. If the device sent one, a proxy removed it.",
+    )
 }
 
 fn unknown_token() -> ApiFailure {

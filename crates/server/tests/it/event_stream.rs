@@ -122,7 +122,9 @@ async fn strangers_get_an_answer_in_words() {
     let foreign = device.request().replace(device.token.expose(), &format!("rpdev_{}", "1".repeat(24)));
     let cases = [
         (foreign, "401", "invalid_token"),
-        (device.request().replace("Authorization", "X-Nothing"), "401", "invalid_token"),
+        (device.request().replace("Authorization", "X-Nothing"), "401", "missing_token"),
+        (device.request().replace("Bearer", "Basic"), "401", "missing_token"),
+        (device.request().replace(device.token.expose(), "rpdev_short"), "401", "invalid_token"),
         (device.request().replace("?channel=DeviceChannel", ""), "400", "DeviceChannel"),
         (device.request().replace("GET", "POST"), "405", "method_not_allowed"),
     ];
