@@ -76,6 +76,19 @@ async fn a_database_that_fails_is_no_reason_to_forget_a_token() {
     assert_eq!(device.status().await, StatusCode::OK);
 }
 
+#[tokio::test]
+async fn a_server_without_its_database_is_up_and_not_ready() {
+    let desk = Desk::new().await;
+    let ask = async |path: &str| {
+        let answer =
+            desk.send(request(http::Method::GET, path, "192.0.2.7").body(Body::empty()).expect("a request"));
+        answer.await.status
+    };
+    assert_eq!((ask("/up").await, ask("/ready").await), (StatusCode::OK, StatusCode::OK));
+    desk.app.store.clone().close().await.expect("closes");
+    assert_eq!((ask("/up").await, ask("/ready").await), (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE));
+}
+
 async fn signed(desk: &Desk, device: &Device, serial: &str, tamper: bool) -> StatusCode {
     let (body, auth) = (r#"{"hostname":"signed"}"#, format!("Bearer {}", device.token));
     let text = format!(

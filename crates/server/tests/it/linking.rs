@@ -314,7 +314,7 @@ async fn two_people_who_approve_at_once_link_one_device() {
 }
 
 #[tokio::test]
-async fn guessing_codes_is_throttled_by_person_and_by_address() {
+async fn guessing_codes_is_throttled_by_person() {
     let desk = Desk::new().await;
     let ann = desk.person("ann").await;
     let code = ask_for_code(&desk, "s1").await;
@@ -428,4 +428,47 @@ async fn one_network_cannot_take_all_codes() {
     }
     assert_eq!(ask("2001:db8::ffff".to_owned()).await, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(ask("2001:db8:0:1::1".to_owned()).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn guessing_codes_is_throttled_by_address_whoever_guesses() {
+    let desk = Desk::new().await;
+    let code = ask_for_code(&desk, "s1").await;
+    for name in ["ann", "bob", "cem"] {
+        let person = desk.person(name).await;
+        for n in 0..20 {
+            assert_eq!(person.get("/verify/2222-2222").await.status, StatusCode::NOT_FOUND, "{name} {n}");
+        }
+    }
+    let dee = desk.person("dee").await;
+    assert_eq!(dee.get(&verify(&code)).await.status, StatusCode::TOO_MANY_REQUESTS, "the sixty-first");
+    let mut elsewhere = dee.clone();
+    elsewhere.address = "203.0.113.9".into();
+    assert_eq!(elsewhere.get(&verify(&code)).await.status, StatusCode::OK);
+    desk.clock.advance(Duration::hours(1));
+    assert_eq!(dee.get("/verify/2222-2222").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn ten_thousand_codes_may_be_open_and_not_one_more() {
+    let desk = Desk::new().await;
+    let now = bramble_model::Clock::now(&*desk.clock).unix_timestamp() * 1_000_000;
+    // All but one, each from an address of its own.
+    desk.sql(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+         INSERT INTO link_requests (id, device_code_hash, user_code, serial_number, hostname, model, client_id,
+                                    address, state, created_at, expires_at)
+         SELECT randomblob(16), randomblob(32), 'code' || i, 's', '', '', 't', 'address' || i, 'open', {now},
+                {now} + 900000000 FROM n"
+    ))
+    .await;
+    let last = ask(&desk, "s1").await;
+    assert_eq!(last.status, StatusCode::OK, "{}", last.body);
+    let refused = ask(&desk, "s2").await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    // One is decided: there is room again.
+    let ann = desk.person("ann").await;
+    let answer = ann.post(&verify(&last.text("user_code")), &[("decision", "deny")]).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    assert_eq!(ask(&desk, "s2").await.status, StatusCode::OK);
 }

@@ -8,6 +8,7 @@ mod devices;
 mod event_stream;
 mod files;
 mod harness;
+mod jobs;
 mod linking;
 mod mail;
 mod management;

@@ -83,6 +83,33 @@ async fn a_term_signal_ends_it_while_clients_hold_connections() {
 }
 
 #[tokio::test]
+async fn after_a_term_signal_running_requests_are_finished_and_no_new_ones_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut child, port) = started(folder.path()).await;
+    let (first, rest) = r#"{"client_id":"test","login_hint":"10000000abcdef01"}"#.split_at(20);
+    let head = format!(
+        "POST /client/device HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        first.len() + rest.len()
+    );
+    let mut running = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+    running.write_all(head.as_bytes()).await.expect("sent");
+    // The server waits for the body, so it works on the request.
+    let mut go_on = [0; 25];
+    timeout(SHORT, running.read_exact(&mut go_on)).await.expect("in time").expect("an answer");
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    running.write_all(first.as_bytes()).await.expect("sent");
+
+    signal(&child, "-TERM").await;
+    eventually("it takes no more", SHORT, async || TcpStream::connect(("127.0.0.1", port)).await.err()).await;
+    running.write_all(rest.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    timeout(SHORT, running.read_to_string(&mut answer)).await.expect("in time").expect("closed in order");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"user_code\":"), "{answer}");
+    assert!(timeout(SHORT, child.wait()).await.expect("in time").expect("it ended").success());
+}
+
+#[tokio::test]
 async fn a_missing_database_is_not_begun_anew() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path();

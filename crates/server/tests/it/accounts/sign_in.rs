@@ -3,6 +3,7 @@
 use super::site::{FIREFOX, OTHER_PASSWORD, PASSWORD, Plan, Site};
 use http::StatusCode;
 use http::header::SET_COOKIE;
+use std::time::Instant;
 use time::Duration;
 
 const ADA: &str = "ada@example.org";
@@ -100,6 +101,37 @@ async fn known_and_unknown_addresses_get_the_same_answer() {
         bodies.push((format!("{headers:?}"), answer.body.replace(email, "…")));
     }
     assert_eq!(bodies[0], bodies[1]);
+}
+
+#[tokio::test]
+async fn known_and_unknown_addresses_take_the_same_time() {
+    const UNKNOWN: &str = "bob@example.org";
+    let site = Site::new().await;
+    site.person(ADA).await;
+    // The shortest of some, asked for in turn: a busy machine makes none shorter.
+    let mut shortest = [std::time::Duration::MAX; 3];
+    for _ in 0..5 {
+        for (email, shortest) in [ADA, UNKNOWN, "no address"].into_iter().zip(&mut shortest) {
+            let begun = Instant::now();
+            site.browser().sign_in(email, OTHER_PASSWORD).await;
+            *shortest = begun.elapsed().min(*shortest);
+        }
+    }
+    let [known, others @ ..] = shortest;
+    // Without a password to check it would be a twentieth.
+    assert!(others.iter().all(|other| *other > known / 4 && *other < known * 4), "{shortest:?}");
+
+    // What costs a different amount of work leaves at the next multiple of a quarter of a second.
+    for email in [ADA, UNKNOWN] {
+        for (path, form) in [
+            ("/forgotten-password", vec![("email", email)]),
+            ("/sign-up", vec![("name", "A"), ("email", email), ("password", PASSWORD)]),
+        ] {
+            let begun = Instant::now();
+            site.browser().post(path, &form).await;
+            assert!(begun.elapsed().as_millis() >= 250, "{path} {email}");
+        }
+    }
 }
 
 #[tokio::test]
