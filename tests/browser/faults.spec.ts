@@ -1,4 +1,5 @@
 // What a person sees when something breaks under a running session.
+import { isRunning } from "./support/device.ts";
 import { Shell } from "./support/shell.ts";
 import { expect, row, signIn, test } from "./support/world.ts";
 
@@ -25,20 +26,12 @@ test("the agent is killed: no shell is left, the window says so, and reconnects"
   test.setTimeout(120_000);
   await signIn(page, person);
   const shell = await Shell.choose(page, row(page));
-  const shells = device.children();
-  expect(shells.length).toBeGreaterThan(0);
-  await shell.type("cat");
+  await shell.type("sleep 1000 | cat");
+  await expect.poll(() => device.descendants().length, { message: "the shell and both of its programs" }).toBeGreaterThanOrEqual(3);
+  const started = device.descendants();
 
   await device.kill();
-  const alive = (pid: number) => {
-    try {
-      process.kill(pid, 0);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  await expect.poll(() => shells.filter(alive), { message: "no orphan shell" }).toEqual([]);
+  await expect.poll(() => started.filter(isRunning), { message: "no orphan shell" }).toEqual([]);
   await expect(shell.state).toHaveAttribute("data-state", /reconnecting|ended|error/, { timeout: 30_000 });
   await expect(shell.state).toHaveAttribute("data-state", /ended|error/, { timeout: 45_000 });
 

@@ -2,8 +2,33 @@
 import { expect } from "@playwright/test";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { program, run, Running, type Finished } from "./programs.ts";
+import { memoryOf, program, run, Running, type Finished } from "./programs.ts";
 import type { Person, Server } from "./server.ts";
+
+/** Whether it runs; one that nobody has waited for yet does not. */
+export function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3) !== "Z";
+  } catch {
+    return false;
+  }
+}
+
+function childrenOf(parents: number[]): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+        const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+        return parents.includes(Number(parent)) && state !== "Z";
+      } catch {
+        return false;
+      }
+    });
+}
 
 export class Device {
   private running: Running | undefined;
@@ -54,6 +79,11 @@ export class Device {
     return this.running.pid;
   }
 
+  /** Kilobytes of memory in use. */
+  get memory(): number {
+    return memoryOf(this.pid);
+  }
+
   get log(): string {
     return this.running?.text() ?? "";
   }
@@ -98,19 +128,14 @@ export class Device {
 
   /** Process ids of everything that the daemon has started and that still runs. */
   children(): number[] {
-    const daemon = this.pid;
-    return readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name))
-      .map(Number)
-      .filter((pid) => {
-        try {
-          const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-          const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-          return Number(parent) === daemon && state !== "Z";
-        } catch {
-          return false;
-        }
-      });
+    return childrenOf([this.pid]);
+  }
+
+  /** The same with everything that those have started. */
+  descendants(): number[] {
+    const all: number[] = [];
+    for (let next = this.children(); next.length > 0; next = childrenOf(next)) all.push(...next);
+    return all;
   }
 
   async kill(): Promise<void> {

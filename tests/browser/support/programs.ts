@@ -22,6 +22,11 @@ export function freePort(): Promise<number> {
   });
 }
 
+/** Kilobytes of memory that a process uses. */
+export function memoryOf(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
+
 export interface Finished {
   status: number;
   stdout: string;

@@ -1,7 +1,7 @@
 // The `bramble` program.
 import { expect } from "@playwright/test";
 import { join } from "node:path";
-import { freePort, program, run, Running, type Finished } from "./programs.ts";
+import { freePort, memoryOf, program, run, Running, type Finished } from "./programs.ts";
 
 export interface Person {
   name: string;
@@ -70,6 +70,11 @@ export class Server {
   get pid(): number {
     if (!this.running) throw new Error("the server does not run");
     return this.running.pid;
+  }
+
+  /** Kilobytes of memory in use. */
+  get memory(): number {
+    return memoryOf(this.pid);
   }
 
   /** Kills it as a power cut would. */

@@ -52,6 +52,35 @@ export class Shell {
     await this.page.keyboard.press("Enter");
   }
 
+  /** Presses Ctrl+C and waits for its echo: milliseconds from one to the other, as the page sees both. */
+  async interrupt(): Promise<number> {
+    // It listens before the key is pressed.
+    const echo = await this.page.evaluateHandle(() => ({
+      seen: new Promise<number>((resolve) => {
+        let pressed = Infinity;
+        const key = (event: KeyboardEvent) => {
+          if (event.ctrlKey && event.key === "c") pressed = performance.now();
+        };
+        addEventListener("keydown", key, { capture: true });
+        const look = () => {
+          const screen = document.querySelector(".xterm-rows")?.textContent ?? "";
+          if (pressed < Infinity && screen.includes("^C")) {
+            removeEventListener("keydown", key, { capture: true });
+            resolve(performance.now() - pressed);
+          } else requestAnimationFrame(look);
+        };
+        look();
+      }),
+    }));
+    await this.page.keyboard.press("Control+c");
+    return echo.evaluate(({ seen }) => seen);
+  }
+
+  /** Megabytes that the window has received. */
+  async received(): Promise<number> {
+    return Number(/([\d.]+) MB/.exec((await this.page.locator("#detail-received").textContent()) ?? "")?.[1] ?? 0);
+  }
+
   async shows(pattern: RegExp, timeout = 15_000): Promise<void> {
     await expect.poll(() => this.text(), { timeout, intervals: [50, 100] }).toMatch(pattern);
   }
