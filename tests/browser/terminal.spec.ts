@@ -71,9 +71,11 @@ test("copy, paste, find and the size of the text", async ({ page }) => {
   // The right button pastes where nothing is selected; several lines only after a question.
   await copy(shell, "echo $((6*7))-pasted");
   await shell.page.locator("#terminal").click({ button: "right" });
+  await shell.shows(/echo \$\(\(6\*7\)\)-pasted/);
   await shell.page.keyboard.press("Enter");
   await shell.shows(/42-pasted/);
-  await shell.type("clear; cat");
+  await shell.type("clear; echo rea''dy; cat");
+  await shell.shows(/ready/);
   await copy(shell, "first line\nsecond line\n");
   await shell.page.keyboard.press("Shift+Insert");
   const dialog = shell.page.getByRole("dialog");
