@@ -16,7 +16,7 @@ const KEY: &str = "rpuak_canary";
 /// Tells the second run that it is one.
 const INSIDE: &str = "BRAMBLE_TEST_IN_NAMESPACE";
 /// Of the backoff here: whoever waits for it has failed.
-const FOR_EVER: Duration = Duration::from_secs(600);
+const FOR_EVER: Duration = Duration::from_mins(10);
 
 /// Whether this is the run in the namespace. If not, it is made to happen, and must succeed.
 fn is_inside(test: &str) -> bool {
