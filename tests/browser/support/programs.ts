@@ -45,6 +45,10 @@ export function run(name: string, args: string[], options: { env?: NodeJS.Proces
   });
 }
 
+/** What runs; a test that fails may not have stopped it. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 /** A program that goes on until it is stopped. */
 export class Running {
   private readonly ended: Promise<void>;
@@ -52,7 +56,13 @@ export class Running {
     private readonly child: ChildProcess,
     readonly log: string,
   ) {
-    this.ended = new Promise((resolve) => child.once("exit", () => resolve()));
+    running.add(child);
+    this.ended = new Promise((resolve) =>
+      child.once("exit", () => {
+        running.delete(child);
+        resolve();
+      }),
+    );
   }
 
   static start(name: string, args: string[], log: string, env?: NodeJS.ProcessEnv): Running {
