@@ -46,6 +46,8 @@ pub async fn measure() -> Measured {
         "PermitRootLogin=prohibit-password".to_owned(),
         "PidFile=none".to_owned(),
         "PrintMotd=no".to_owned(),
+        // Nobody's start files, as with the agent's shell beside it.
+        format!("SetEnv=HOME={}", folder.path().display()),
     ] {
         command.args(["-o", &option]);
     }
