@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds release programs, measures them and records the table in bench/results.
 #
-#   scripts/bench.sh [start] [idle] [image] [told] [page] [keystroke] [bulk] [relayed]
+#   scripts/bench.sh [start] [idle] [image] [api] [list] [told] [page] [keystroke] [bulk] [relayed]
 #
 # With names only those rows are measured and shown, and nothing is recorded.
 set -euo pipefail
@@ -12,7 +12,8 @@ scripts/npm.sh
 cargo build --release -p bramble-server -p bramble-agent -p bramble-bench
 target=${CARGO_TARGET_DIR:-$PWD/target}
 
-run=("$target/release/bramble-bench" "$@")
+# The list is measured on both engines; the server of the tests keeps its data in memory.
+run=(scripts/postgres.sh "$target/release/bramble-bench" "$@")
 export BRAMBLE_BIN_DIR="$target/release"
 if unshare --net true 2>/dev/null || unshare --net --map-root-user true 2>/dev/null; then
     exec scripts/netns.sh "${run[@]}"

@@ -6,6 +6,7 @@
 mod api;
 mod idle;
 mod image;
+mod list;
 mod report;
 mod session;
 mod ssh;
@@ -15,7 +16,7 @@ mod updates;
 use report::Report;
 
 /// What can be asked for besides the parts of a session.
-const PARTS: [&str; 5] = ["start", "idle", "image", "api", "told"];
+const PARTS: [&str; 6] = ["start", "idle", "image", "api", "list", "told"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> std::process::ExitCode {
@@ -48,6 +49,9 @@ async fn main() -> std::process::ExitCode {
     }
     if wanted("image") {
         report.add(image::measure().await);
+    }
+    if wanted("list") {
+        report.add(list::measure().await);
     }
     let of_session: Vec<&str> = session::PARTS.into_iter().filter(|part| wanted(part)).collect();
     if !of_session.is_empty() {

@@ -16,6 +16,7 @@ mod fake_device;
 mod fleet;
 mod programs;
 mod server;
+mod stock;
 mod tls;
 mod updatable;
 
@@ -27,5 +28,6 @@ pub use fake_device::{Dialer, EventStream, FakeDevice};
 pub use fleet::{Fleet, raise_open_files};
 pub use programs::{Finished, Running, free_port, program, resident_kb};
 pub use server::{Person, ServerBuilder, TestServer};
+pub use stock::stock;
 pub use tls::Authority;
 pub use updatable::UpdatableDevice;

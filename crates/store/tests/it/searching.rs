@@ -61,6 +61,9 @@ impl Shelf {
         let found = self.store.devices(self.account, &Query::parse(query), online, slice).await;
         let (devices, total) = found.expect("finds");
         assert_eq!(total, devices.len() as u64, "{query}");
+        let part = Slice { offset: 0, limit: 1 };
+        let counted = self.store.devices(self.account, &Query::parse(query), online, part).await;
+        assert_eq!(counted.expect("finds").1, total, "{query}, counted");
         devices.into_iter().map(|device| device.name).collect()
     }
 }
@@ -88,6 +91,12 @@ async fn words_and_filters_find_the_same_on_both_engines() {
             ("tag:kiosk", &["Kiosk 1", "kiosk 2"]),
             ("tag:kiosk tag:production", &["Kiosk 1"]),
             ("tag:nothing", &[]),
+            ("tag:kios", &[]),
+            ("tag:k_osk", &[]),
+            ("tag:kiosk\",\"production", &[]),
+            ("tag:kiosk model:4b", &["kiosk 2"]),
+            ("model:5 memory:8gb kiosk", &["Kiosk 1"]),
+            ("model:5 is:online", &[]),
             ("tag:kiosk 2", &["kiosk 2"]),
             ("is:online", &["kiosk 2"]),
             ("is:offline", &["Kiosk 1", "ÄPFEL 100%_\\"]),
@@ -158,6 +167,12 @@ async fn a_part_of_the_list_knows_how_many_there_are() {
                 shelf.store.devices(shelf.account, &Query::parse(query), &[], slice).await.expect("finds");
             assert_eq!((part.len(), total), (2, 5), "{query:?}");
             assert_eq!(part[0].name, "d3");
+        }
+        for (query, total) in [("", 5), ("model:5", 5), ("d1", 1)] {
+            let beyond = Slice { offset: 30, limit: 3 };
+            let (part, counted) =
+                shelf.store.devices(shelf.account, &Query::parse(query), &[], beyond).await.expect("finds");
+            assert_eq!((part.len(), counted), (0, total), "past the end of {query:?}");
         }
         let ids =
             shelf.store.matching_devices(shelf.account, &Query::default(), &[], 2).await.expect("finds");
