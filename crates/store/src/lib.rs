@@ -19,6 +19,7 @@ pub mod deployment_keys;
 pub mod deployments;
 pub mod device_identities;
 mod device_json;
+pub mod device_notices;
 pub mod device_search;
 mod device_tags;
 pub mod devices;

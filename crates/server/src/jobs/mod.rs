@@ -40,6 +40,11 @@ pub fn all() -> Vec<Job> {
             run: |app| Box::pin(async move { crate::mail::delivery::sweep(&app).await }),
         },
         Job {
+            name: "digests",
+            every: Duration::from_mins(1),
+            run: |app| Box::pin(async move { crate::mail::digest::round(&app).await }),
+        },
+        Job {
             name: "audit-log",
             every: HOURLY,
             run: |app| Box::pin(async move { crate::audit::log::sweep(&app).await }),

@@ -284,7 +284,7 @@ async fn tell_by_mail(
         at,
     };
     for recipient in tx.notice_recipients(done.account).await? {
-        mail::queue(app, tx, mail::device_linked(app, &recipient, &linked)).await?;
+        mail::digest::device_linked(app, tx, &recipient, &linked).await?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::Body;
 use crate::app::App;
 use askama::Template;
 use bramble_model::{Timestamp, text};
+use bramble_store::device_notices::DeviceNotice;
 use std::fmt;
 use time::UtcOffset;
 
@@ -202,6 +203,43 @@ bodies! {
         at: String,
         devices: String,
     }
+    /// Several devices were linked.
+    DevicesLinked / DevicesLinkedText / DevicesLinkedHtml = "mail/devices_linked.txt", "mail/devices_linked.html" {
+        count: usize,
+        shown: Vec<Line>,
+        more: usize,
+        devices: String,
+    }
+}
+
+/// Most devices that a digest names.
+const MOST_NAMED: usize = 50;
+
+/// A device of a digest.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) name: Untrusted,
+    pub(super) serial_number: Untrusted,
+    pub(super) place: Option<String>,
+    pub(super) at: String,
+}
+
+impl DevicesLinked {
+    pub(super) fn new(app: &App, devices: &[DeviceNotice]) -> Self {
+        let line = |device: &DeviceNotice| Line {
+            name: Untrusted::new(&device.name),
+            serial_number: Untrusted::new(&device.serial_number),
+            place: device.place.clone(),
+            at: moment(device.at),
+        };
+        Self {
+            frame: Frame::of(app),
+            count: devices.len(),
+            shown: devices.iter().take(MOST_NAMED).map(line).collect(),
+            more: devices.len().saturating_sub(MOST_NAMED),
+            devices: app.config.url("/devices"),
+        }
+    }
 }
 
 /// What a mail about a linked device says. Name and serial number come from the device.
@@ -219,18 +257,24 @@ pub struct LinkedDevice {
     pub at: Timestamp,
 }
 
-impl DeviceLinked {
-    pub(super) fn new(app: &App, device: &LinkedDevice) -> Self {
-        let place = match (&device.address, &device.country) {
+impl LinkedDevice {
+    /// Where it linked from, in words.
+    pub(super) fn place(&self) -> Option<String> {
+        match (&self.address, &self.country) {
             (Some(address), Some(country)) => Some(format!("{address} ({country})")),
             (Some(address), None) => Some(address.clone()),
             (None, country) => country.clone(),
-        };
+        }
+    }
+}
+
+impl DeviceLinked {
+    pub(super) fn new(app: &App, device: &LinkedDevice) -> Self {
         Self {
             frame: Frame::of(app),
             name: Untrusted::new(&device.name),
             serial_number: Untrusted::new(&device.serial_number),
-            place,
+            place: device.place(),
             at: moment(device.at),
             devices: app.config.url("/devices"),
         }

@@ -7,6 +7,7 @@
 
 mod account;
 pub mod delivery;
+pub mod digest;
 mod messages;
 mod operator;
 mod smtp;
@@ -27,9 +28,9 @@ use bramble_model::two_factor::FEW_RECOVERY_CODES;
 use bramble_store::mails::NewMail;
 use bramble_store::{StoreError, Tx};
 use messages::{
-    AlreadyRegistered, DeviceLinked, Frame, Invitation, JoinedAsOther, NewAdministrator, NewApiToken,
-    NewBrowser, PasswordChanged, RecoveryCodeUsed, ResetPassword, TwoFactorOff, TwoFactorOn, TwoFactorRule,
-    Untrusted, VerifyEmail,
+    AlreadyRegistered, Frame, Invitation, JoinedAsOther, NewAdministrator, NewApiToken, NewBrowser,
+    PasswordChanged, RecoveryCodeUsed, ResetPassword, TwoFactorOff, TwoFactorOn, TwoFactorRule, Untrusted,
+    VerifyEmail,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -253,12 +254,6 @@ pub fn two_factor_rule(app: &App, recipient: &str, organisation: &str, who: &str
         "Your organisation no longer requires two-factor authentication"
     };
     message("two_factor_rule", recipient, subject, &body)
-}
-
-/// Tells a person that a device was linked to their account.
-pub fn device_linked(app: &App, recipient: &str, device: &LinkedDevice) -> Message {
-    let body = DeviceLinked::new(app, device);
-    message("device_linked", recipient, "A device was linked to your account", &body)
 }
 
 /// A message in its two forms, each rendered from a template of its own.

@@ -7,6 +7,7 @@ mod desk;
 mod devices;
 mod event_stream;
 mod files;
+mod first_page;
 mod harness;
 mod jobs;
 mod linking;

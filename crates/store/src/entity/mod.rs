@@ -11,6 +11,7 @@ pub(crate) mod deployment_key;
 pub(crate) mod deployment_output;
 pub(crate) mod device;
 pub(crate) mod device_identity;
+pub(crate) mod device_notice;
 pub(crate) mod device_tag;
 pub(crate) mod identity;
 pub(crate) mod invitation;

@@ -13,6 +13,7 @@ mod m0009_accounts;
 mod m0010_providers;
 mod m0011_suggestions;
 mod m0013_screen;
+mod m0014_finding;
 mod m0017_files;
 
 use sea_orm_migration::prelude::*;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_providers::Migration),
             Box::new(m0011_suggestions::Migration),
             Box::new(m0013_screen::Migration),
+            Box::new(m0014_finding::Migration),
             Box::new(m0017_files::Migration),
         ]
     }
