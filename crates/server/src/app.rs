@@ -4,6 +4,7 @@
 //! bound already, [`Server::shutdown`] stops. `main` does no more than that; the tests do the same.
 
 use crate::config::Config;
+use crate::countries::Countries;
 use crate::front_door::{FrontDoor, Listeners};
 use crate::jobs;
 use crate::lifecycle::spawn_essential;
@@ -39,6 +40,8 @@ pub struct App {
     pub random: SharedRandom,
     /// Opens what is sealed in the store.
     pub master_key: MasterKey,
+    /// Which country an address is in.
+    pub countries: Countries,
     /// The device streams of this node.
     pub link: Link,
     /// The open dashboards of this node.
@@ -86,6 +89,7 @@ impl App {
             }
             None => None,
         };
+        let countries = Countries::of(config.country_database.as_deref());
         let live = Live::default();
         let link = Link::new(config.ping_interval, config.online_grace, live.clone());
         Ok(Arc::new(Self {
@@ -94,6 +98,7 @@ impl App {
             clock,
             random,
             master_key,
+            countries,
             link,
             live,
             signalling: crate::sessions::Signalling::default(),

@@ -14,6 +14,7 @@ pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod countries;
 pub mod deployments;
 pub mod devices;
 pub mod error;

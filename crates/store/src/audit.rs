@@ -42,6 +42,8 @@ pub struct NewEvent {
     pub subject: Party,
     /// By whom.
     pub actor: Party,
+    /// From which country, in two letters, where known.
+    pub country: Option<String>,
 }
 
 /// A line of the log.
@@ -95,7 +97,7 @@ fn line(event: NewEvent) -> ActiveModel {
         actor_kind: Set(event.actor.kind.to_owned()),
         actor_id: Set(event.actor.id),
         actor_name: Set(event.actor.name),
-        country: Set(None),
+        country: Set(event.country),
     }
 }
 

@@ -70,7 +70,12 @@ impl Store {
 
     /// How many match. Of all devices, and of those that are online or not, it is known without looking:
     /// an account's count is kept with every change.
-    pub(crate) async fn count_matching(&self, id: AccountId, query: &Query, online: &[DeviceId]) -> Result<u64> {
+    pub(crate) async fn count_matching(
+        &self,
+        id: AccountId,
+        query: &Query,
+        online: &[DeviceId],
+    ) -> Result<u64> {
         let (wants_online, wants_offline) = (query.online, query.offline);
         let others = Query { online: false, offline: false, ..query.clone() };
         if !others.is_empty() || (wants_online && wants_offline) {

@@ -11,6 +11,7 @@ pub mod pages;
 
 use crate::app::App;
 use crate::auth::{ApiToken, SignedIn};
+use crate::countries::Country;
 use bramble_model::audit::{Action, Source};
 use bramble_store::audit::{NewEvent, Party};
 use bramble_store::devices::Device;
@@ -25,29 +26,36 @@ use uuid::Uuid;
 pub struct Actor {
     source: Source,
     party: Party,
+    country: Option<Country>,
 }
 
 impl Actor {
     /// A person in the dashboard.
     pub fn person(who: &SignedIn) -> Self {
         let party = Party { kind: "user", id: Some(who.user.0), name: who.name.clone() };
-        Self { source: Source::Dashboard, party }
+        Self { source: Source::Dashboard, party, country: who.country }
     }
 
     /// A device.
     pub fn device(id: DeviceId, name: &str) -> Self {
-        Self { source: Source::Device, party: device_named(id, name) }
+        Self { source: Source::Device, party: device_named(id, name), country: None }
+    }
+
+    /// From that country.
+    #[must_use]
+    pub fn from(self, country: Option<Country>) -> Self {
+        Self { country, ..self }
     }
 
     /// Something that claims a serial number and has no entry.
     pub fn unknown_device(serial_number: &str) -> Self {
         let party = Party { kind: "device", id: None, name: serial_number.to_owned() };
-        Self { source: Source::Device, party }
+        Self { source: Source::Device, party, country: None }
     }
 
     /// A device that brought this key.
     pub fn auth_key(id: AuthKeyId, description: &str) -> Self {
-        Self { source: Source::Device, party: auth_key(id, description) }
+        Self { source: Source::Device, party: auth_key(id, description), country: None }
     }
 
     /// A device that proved this identity.
@@ -57,19 +65,20 @@ impl Actor {
 
     /// A program with a token of the management API.
     pub fn program(token: &ApiToken) -> Self {
-        Self { source: Source::Api, party: api_token(token.id, &token.description) }
+        let party = api_token(token.id, &token.description);
+        Self { source: Source::Api, party, country: token.country }
     }
 
     /// The operator's command line.
     pub fn operator() -> Self {
         let party = Party { kind: "operator", id: None, name: "Operator".to_owned() };
-        Self { source: Source::Operator, party }
+        Self { source: Source::Operator, party, country: None }
     }
 
     /// Whoever asked for something that goes on by itself, as it was noted then.
     pub fn noted(source: Source, id: Option<Uuid>, name: &str) -> Self {
         let kind = if source == Source::Api { "api_token" } else { "user" };
-        Self { source, party: Party { kind, id, name: name.to_owned() } }
+        Self { source, party: Party { kind, id, name: name.to_owned() }, country: None }
     }
 
     /// From where.
@@ -147,6 +156,7 @@ pub async fn record_all(
         details,
         subject,
         actor: actor.party.clone(),
+        country: actor.country.map(|it| it.to_string()),
     };
     tx.record_audits(lines.into_iter().map(event).collect()).await
 }
@@ -175,6 +185,7 @@ pub async fn record(
         details: details.into(),
         subject,
         actor: actor.party.clone(),
+        country: actor.country.map(|it| it.to_string()),
     })
     .await
 }

@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::app::Ctx;
+use crate::countries::Country;
 use crate::management::Failure;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -20,6 +21,8 @@ pub struct ApiToken {
     pub account: AccountId,
     /// What the token's maker wrote.
     pub description: String,
+    /// Where the request came from, if that is known.
+    pub country: Option<Country>,
 }
 
 /// The token that a request carries, whatever it is.
@@ -34,7 +37,8 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 pub(crate) async fn identify(app: &App, token: &str) -> Result<Option<(ApiToken, Used)>, StoreError> {
     let Some(token) = Secret::parse(SecretKind::ApiToken, token) else { return Ok(None) };
     let Some(found) = app.store.api_token_by_hash(token.hash()).await? else { return Ok(None) };
-    let token = ApiToken { id: found.id, account: found.account, description: found.description };
+    let token =
+        ApiToken { id: found.id, account: found.account, description: found.description, country: None };
     Ok(Some((token, found.last_used_at)))
 }
 

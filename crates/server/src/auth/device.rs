@@ -4,7 +4,9 @@
 //! the signature covers the body.
 
 use crate::app::{App, Ctx};
+use crate::countries::Country;
 use crate::error::ApiFailure;
+use crate::front_door::ClientAddress;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
 use axum::http::request::Parts;
@@ -36,6 +38,8 @@ pub struct Device {
     pub serial_number: String,
     /// All that is known of it.
     pub record: Record,
+    /// Where the request came from, if that is known.
+    pub country: Option<Country>,
 }
 
 /// A device that proved itself, and what it sent.
@@ -100,6 +104,7 @@ async fn prove(
         name: found.name.clone(),
         serial_number: found.serial_number.clone(),
         record: found,
+        country: app.countries.of_address(ClientAddress::of(parts).0),
     })
 }
 

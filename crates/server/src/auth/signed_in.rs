@@ -3,7 +3,9 @@
 use super::cookies::{Cookie, SESSION_IDLE};
 use super::return_to::ReturnTo;
 use crate::app::{App, Ctx};
+use crate::countries::Country;
 use crate::error::ApiFailure;
+use crate::front_door::ClientAddress;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -42,6 +44,8 @@ pub struct SignedIn {
     pub belongings: Arc<[Belonging]>,
     /// One of the organisations requires a second factor and the person has none.
     pub owes_second_factor: bool,
+    /// Where the request came from, if that is known.
+    pub country: Option<Country>,
     /// Until then dangerous things need no new proof.
     pub fresh_until: Timestamp,
     /// The session's cookie, hashed: rotating it is conditional on it.
@@ -69,6 +73,7 @@ impl SignedIn {
             is_operator: user.is_operator,
             belongings: belongings.into(),
             owes_second_factor,
+            country: None,
             fresh_until: session.fresh_at + FRESH,
             token,
         }
@@ -80,7 +85,14 @@ impl SignedIn {
     }
 }
 
-/// Finds the live session of a request.
+/// Finds the live session of a request, and where it came from.
+pub async fn find(app: &App, parts: &Parts) -> Result<Option<SignedIn>, StoreError> {
+    let found = look_up(app, &parts.headers).await?;
+    let country = app.countries.of_address(ClientAddress::of(parts).0);
+    Ok(found.map(|who| SignedIn { country, ..who }))
+}
+
+/// Finds the live session that a cookie names.
 pub async fn look_up(app: &App, headers: &HeaderMap) -> Result<Option<SignedIn>, StoreError> {
     let Some(cookie) = Cookie::Session.read(app, headers) else { return Ok(None) };
     let token = cookie.hash();
@@ -167,7 +179,7 @@ impl FromRequestParts<Ctx> for Account {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Ctx) -> Result<Self, Response> {
-        match look_up(app, &parts.headers).await {
+        match find(app, parts).await {
             Ok(Some(account)) => Ok(Self(account)),
             Ok(None) => Err(sign_in_first(parts)),
             Err(error) => Err(ApiFailure::from(error).into_response()),
@@ -189,6 +201,6 @@ impl OptionalFromRequestParts<Ctx> for SignedIn {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &Ctx) -> Result<Option<Self>, Infallible> {
-        Ok(look_up(app, &parts.headers).await.ok().flatten().filter(|account| account.verified))
+        Ok(find(app, parts).await.ok().flatten().filter(|account| account.verified))
     }
 }

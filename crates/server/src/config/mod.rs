@@ -51,6 +51,8 @@ pub struct Config {
     pub smtp_url: Option<Hidden>,
     /// The sender of every mail.
     pub mail_from: Option<String>,
+    /// Which networks are in which country, if it is not the installed database.
+    pub country_database: Option<PathBuf>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Time between two pings of a device stream.
@@ -80,6 +82,7 @@ impl Config {
             providers: Vec::new(),
             smtp_url: None,
             mail_from: None,
+            country_database: None,
             log_format: LogFormat::default(),
             ping_interval: Duration::from_secs(25),
             online_grace: Duration::from_secs(10),

@@ -138,6 +138,12 @@ pub const ALL: &[Setting] = &[
         None,
         "The sender of every mail, such as \"Bramble <bramble@example.org>\" [default: bramble@HOST]",
     ),
+    setting(
+        "country-database",
+        "FILE",
+        None,
+        "Which networks are in which country (.mmdb), for the audit log and for linking [default: /usr/share/bramble/countries.mmdb if it is there]",
+    ),
     setting("log-format", "FORMAT", Some("text"), "How log lines look: text or json"),
     setting("ping-interval", "SECONDS", Some("25"), "Time between two pings of a device's event stream"),
 ];

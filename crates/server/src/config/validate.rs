@@ -4,6 +4,7 @@ use super::providers::{self, Provider};
 use super::{
     Config, Hidden, LogFormat, Registration, RelayConfig, TlsFiles, Values, is_loopback, sqlite_file,
 };
+use crate::countries::Countries;
 use bramble_store::Target;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -84,6 +85,7 @@ impl Reading<'_> {
         config.relay = relay;
         config.providers = providers;
         config.smtp_url = smtp_url;
+        config.country_database = self.country_database();
         config.mail_from = self.values.text("mail-from").map(str::to_owned);
         Some(config)
     }
@@ -135,6 +137,15 @@ impl Reading<'_> {
                 Vec::new()
             }
         }
+    }
+
+    /// A wrong file would otherwise show only as countries that stay unknown.
+    fn country_database(&mut self) -> Option<PathBuf> {
+        let file = PathBuf::from(self.values.text("country-database")?);
+        if let Err(error) = Countries::open(&file) {
+            self.problem("country-database", format!("{} cannot be used: {error}", file.display()));
+        }
+        Some(file)
     }
 
     fn tls(&mut self) -> Option<TlsFiles> {

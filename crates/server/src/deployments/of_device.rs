@@ -22,7 +22,7 @@ pub async fn pending(app: &App, device: &Device) -> Result<Option<PendingDeploym
 /// The device begins one, or goes on with the one that it began. Another that it had begun is
 /// interrupted by that.
 pub async fn start(app: &App, device: &Device, id: DeploymentId) -> Result<Started, DeploymentError> {
-    let actor = Actor::device(device.id, &device.name);
+    let actor = Actor::device(device.id, &device.name).from(device.country);
     let moved = advance(app, device.account, Some(device.id), id, &actor, State::start).await?;
     let interrupted = if moved.first {
         let now = app.clock.now();
@@ -53,7 +53,7 @@ pub async fn complete(
     id: DeploymentId,
     report: Completed,
 ) -> Result<(), DeploymentError> {
-    let actor = Actor::device(device.id, &device.name);
+    let actor = Actor::device(device.id, &device.name).from(device.country);
     let moved = advance(app, device.account, Some(device.id), id, &actor, State::complete).await?;
     finish(app, moved, report.output).await
 }
@@ -65,7 +65,7 @@ pub async fn fail(
     id: DeploymentId,
     report: Failed,
 ) -> Result<(), DeploymentError> {
-    let actor = Actor::device(device.id, &device.name);
+    let actor = Actor::device(device.id, &device.name).from(device.country);
     let said = text::clip(report.reason.as_deref().unwrap_or_default(), MAX_STRING);
     let reason = if said.is_empty() { UNEXPLAINED.to_owned() } else { said };
     let go = |state: State, now| state.fail(reason.clone(), now);

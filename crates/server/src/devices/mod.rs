@@ -331,7 +331,8 @@ pub async fn sign_out(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), Devi
 
 /// The device signs itself out.
 pub async fn sign_out_itself(app: &App, caller: &Caller) -> Result<(), DeviceError> {
-    end_token(app, &caller.record, &Actor::device(caller.id, &caller.name)).await
+    let actor = Actor::device(caller.id, &caller.name).from(caller.country);
+    end_token(app, &caller.record, &actor).await
 }
 
 pub(crate) async fn end_token(app: &App, device: &Device, actor: &Actor) -> Result<(), DeviceError> {

@@ -36,9 +36,9 @@ pub async fn exchange_auth_key(
     let key = tx.auth_key_by_secret(secret).await?.ok_or(LinkingError::UnusableKey)?;
     match key.state(app.clock.now()) {
         State::Usable { .. } => link(app, tx, address, &key, &claim, &token).await,
-        State::Exchanged { .. } => answer_again(app, tx, &key, &claim, &token).await,
+        State::Exchanged { .. } => answer_again(app, tx, address, &key, &claim, &token).await,
         State::Expired { .. } => {
-            refuse(app, tx, &key, &claim, "The key had expired").await?;
+            refuse(app, tx, address, (&key, &claim), "The key had expired").await?;
             Err(LinkingError::UnusableKey)
         }
     }
@@ -56,7 +56,8 @@ async fn link(
     if !tx.use_auth_key(key.id, &claim.serial_number, now).await? {
         return Err(LinkingError::UnusableKey);
     }
-    let actor = Actor::auth_key(key.id, &key.description);
+    let country = app.countries.of_address(address);
+    let actor = Actor::auth_key(key.id, &key.description).from(country);
     let same_serial = tx.devices_with_serial(key.account, &claim.serial_number).await?;
     let reusable = same_serial.iter().find(|d| !d.linked_by_identity && !app.link.is_online(d.id));
     // They were checked when the key was made.
@@ -68,7 +69,7 @@ async fn link(
         add_device(app, &tx, key.account, claim, name, (Some(token), &tags), &actor).await?
     };
     tx.note_auth_key_device(key.id, done.device, token.hash()).await?;
-    let actor = Actor::device(done.device, &done.name);
+    let actor = Actor::device(done.device, &done.name).from(country);
     let subject = audit::auth_key(key.id, &key.description);
     audit::record(app, &tx, key.account, &actor, Action::AuthKeyUsed, subject, "").await?;
     tell_by_mail(app, &tx, &done, &claim.serial_number, Some(address), now).await?;
@@ -82,6 +83,7 @@ async fn link(
 async fn answer_again(
     app: &App,
     tx: Tx,
+    address: IpAddr,
     key: &AuthKey,
     claim: &Claim,
     token: &Secret,
@@ -96,7 +98,7 @@ async fn answer_again(
         tracing::info!(device.id = %device, "the answer to a linking was lost and is given again");
         return Ok(Linked { device_id: device, access_token: token.expose().to_owned() });
     }
-    refuse(app, tx, key, claim, "The key was used before").await?;
+    refuse(app, tx, address, (key, claim), "The key was used before").await?;
     Err(LinkingError::UnusableKey)
 }
 
@@ -115,9 +117,16 @@ async fn replaced(
     Ok(replaced)
 }
 
-async fn refuse(app: &App, tx: Tx, key: &AuthKey, claim: &Claim, why: &str) -> Result<(), StoreError> {
+async fn refuse(
+    app: &App,
+    tx: Tx,
+    address: IpAddr,
+    (key, claim): (&AuthKey, &Claim),
+    why: &str,
+) -> Result<(), StoreError> {
     if app.linking.audit_refusal(key.id.0, app.clock.now()) {
-        let actor = Actor::unknown_device(&claim.serial_number);
+        let country = app.countries.of_address(address);
+        let actor = Actor::unknown_device(&claim.serial_number).from(country);
         let subject = audit::auth_key(key.id, &key.description);
         audit::record(app, &tx, key.account, &actor, Action::AuthKeyRefused, subject, why).await?;
         tx.commit().await?;

@@ -280,7 +280,7 @@ async fn tell_by_mail(
         name: done.name.clone(),
         serial_number: serial_number.to_owned(),
         address: address.map(|a| a.to_string()),
-        country: None,
+        country: address.and_then(|a| app.countries.of_address(a)).map(|it| it.to_string()),
         at,
     };
     for recipient in tx.notice_recipients(done.account).await? {

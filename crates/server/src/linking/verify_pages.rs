@@ -5,6 +5,7 @@ use super::code::{self, Waiting};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
+use crate::countries::Country;
 use crate::devices::pages::failed;
 use crate::front_door::ClientAddress;
 use crate::web;
@@ -43,6 +44,7 @@ struct Approve {
     serial_number: String,
     model: String,
     address: String,
+    country: Option<Country>,
     typed_name: String,
     error: String,
     accounts: Vec<AccountChoice>,
@@ -142,6 +144,7 @@ fn approval(
         code: UserCode::parse(&request.user_code).map(|code| code.to_string()).unwrap_or_default(),
         serial_number: request.serial_number.clone(),
         model: request.model.clone(),
+        country: request.address.parse().ok().and_then(|address| app.countries.of_address(address)),
         address: request.address.clone(),
         typed_name: typed.map_or(suggested, |typed| typed.name.clone()),
         error: error.to_owned(),

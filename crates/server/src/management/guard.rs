@@ -31,13 +31,11 @@ pub async fn guard(State(app): State<Ctx>, mut request: Request, next: Next) -> 
     }
     let now = app.clock.now();
     let sent = bearer(request.headers()).unwrap_or_default();
-    let (token, last_used) = match identify(&app, sent).await {
+    let address = request.extensions().get::<ClientAddress>();
+    let address = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.0);
+    let (mut token, last_used) = match identify(&app, sent).await {
         Ok(Some(found)) => found,
-        Ok(None) => {
-            let address = request.extensions().get::<ClientAddress>();
-            let address = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.0);
-            return unknown(&app, sent, address, now);
-        }
+        Ok(None) => return unknown(&app, sent, address, now),
         Err(error) => return Failure::from(error).into_response(),
     };
     let allowance = app.api_limit.spend(token.id, app.config.limits.api_requests, now);
@@ -47,6 +45,7 @@ pub async fn guard(State(app): State<Ctx>, mut request: Request, next: Next) -> 
     if let Err(error) = note_use(&app, token.id, last_used, now).await {
         return with(allowance, Failure::from(error).into_response());
     }
+    token.country = app.countries.of_address(address);
     request.extensions_mut().insert(token);
     with(allowance, next.run(request).await)
 }

@@ -2,6 +2,7 @@
 //! the real program. On real databases.
 
 mod accounts;
+mod countries;
 mod deployments;
 mod desk;
 mod devices;

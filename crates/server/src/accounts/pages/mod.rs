@@ -201,7 +201,7 @@ impl FromRequestParts<Ctx> for Browser {
         let ClientAddress(address) = ClientAddress::from_request_parts(parts, app)
             .await
             .map_err(|never: Infallible| match never {})?;
-        let session = signed_in::look_up(app, &parts.headers).await;
+        let session = signed_in::find(app, parts).await;
         let session = session.map_err(|error| ApiFailure::from(error).into_response())?;
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {

@@ -42,11 +42,17 @@ pub struct Desk {
 
 impl Desk {
     pub async fn on(engine: Engine) -> Self {
+        Self::configured(engine, |_| {}).await
+    }
+
+    /// With other settings than the defaults.
+    pub async fn configured(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
         let database = TestDatabase::new(engine).await;
         let clock = Arc::new(ManualClock::at(datetime!(2026-11-22 12:00 UTC)));
         let url = format!("https://{HOST_NAME}").parse().expect("a URL");
         let mut config = Config::new(database.folder.path().join("data"), url);
         config.database = database.target.clone();
+        change(&mut config);
         let time: Arc<ManualClock> = Arc::clone(&clock);
         let app = App::build(config, time, Arc::new(OsRandom)).await.expect("the server opens");
         Self { router: routes::router(Arc::clone(&app)), app, clock, database }
