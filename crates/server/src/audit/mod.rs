@@ -60,7 +60,7 @@ impl Actor {
 
     /// A device that proved this identity.
     pub fn device_identity(id: DeviceIdentityId, description: &str) -> Self {
-        Self { source: Source::Device, party: device_identity(id, description) }
+        Self { source: Source::Device, party: device_identity(id, description), country: None }
     }
 
     /// A program with a token of the management API.

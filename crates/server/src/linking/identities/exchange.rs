@@ -62,7 +62,8 @@ async fn link(
         return refuse(app, Some(tx), identity, claim, why).await;
     }
     let token = Secret::generate(SecretKind::DeviceToken, &*app.random);
-    let actor = Actor::device_identity(identity.id, &identity.description);
+    let country = app.countries.of_address(address);
+    let actor = Actor::device_identity(identity.id, &identity.description).from(country);
     let done = if let Some(existing) = &existing {
         let nothing = (None, &Tags::default());
         relink(app, &tx, existing, nothing, Some(token.hash()), &actor).await?
@@ -76,7 +77,7 @@ async fn link(
     if !tx.note_identity_exchange(identity.id, done.device, timestamp, now).await? {
         return Err(LinkingError::UnusableIdentity);
     }
-    let actor = Actor::device(done.device, &done.name);
+    let actor = Actor::device(done.device, &done.name).from(country);
     let subject = audit::device_identity(identity.id, &identity.description);
     audit::record(app, &tx, identity.account, &actor, Action::DeviceIdentityExchanged, subject, "").await?;
     tell_by_mail(app, &tx, &done, &claim.serial_number, Some(address), now).await?;
