@@ -1,4 +1,5 @@
 // A real desktop in the browser: sway and WayVNC, with a terminal that tells by files what reached it.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Desktop } from "./support/desktop.ts";
 import { look } from "./support/look.ts";
@@ -46,6 +47,19 @@ test("the picture is the desktop's, and typing arrives there", async ({ page, de
   await screen.button("Disconnect").click();
   await screen.ended(/You disconnected/);
   await expect.poll(async () => (await device.connect("status")).stdout).toContain("(0 sessions active)");
+});
+
+test("the screen is there within a second of the click, and three viewers cost little memory", async ({ page, context, device }) => {
+  const memory = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${device.pid}/status`, "utf8"))?.[1]);
+  const screen = await ScreenWindow.choose(page, row(page));
+  const taken = await screen.page.evaluate(() => performance.getEntriesByName("bramble:click-to-screen")[0]?.duration ?? Infinity);
+  const one = memory();
+  for (let more = 0; more < 2; more += 1) await ScreenWindow.open(await context.newPage(), await address(page));
+  const three = memory();
+  console.log(`click to screen ${Math.round(taken)} ms; agent ${one} kB with one viewer, ${three} kB with three`);
+  expect(taken).toBeLessThan(1_000);
+  // Bytes of two peer connections and their buffers.
+  expect(three - one).toBeLessThan(5_120);
 });
 
 test("both clipboards, with letters of all kinds", async ({ page, desktop }) => {
