@@ -8,6 +8,7 @@ mod idle;
 mod image;
 mod list;
 mod report;
+mod screen;
 mod session;
 mod ssh;
 mod start;
@@ -16,7 +17,7 @@ mod updates;
 use report::Report;
 
 /// What can be asked for besides the parts of a session.
-const PARTS: [&str; 6] = ["start", "idle", "image", "api", "list", "told"];
+const PARTS: [&str; 7] = ["start", "idle", "image", "api", "list", "told", "screen"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> std::process::ExitCode {
@@ -56,6 +57,9 @@ async fn main() -> std::process::ExitCode {
     let of_session: Vec<&str> = session::PARTS.into_iter().filter(|part| wanted(part)).collect();
     if !of_session.is_empty() {
         report.add(session::measure(&of_session).await);
+    }
+    if wanted("screen") {
+        report.add(screen::measure().await);
     }
     println!("{}", report.table());
     // A part is for looking; the record is of whole runs, so that any two of them compare.

@@ -258,7 +258,7 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
     });
     let socket = arguments.socket.unwrap_or_else(|| folder.vnc_socket());
     let screen = cfg!(feature = "screen").then(|| ScreenSettings::at(socket));
-    let starter = crate::control::sessions::starter(&folder, screen.clone());
+    let starter = crate::control::sessions::starter(&folder, screen.clone(), Arc::new(OsRandom));
     let mut options = Options::new(folder, platform, starter);
     options.screen = screen;
     options.identity = identity;

@@ -31,6 +31,8 @@ pub enum SecretKind {
     MailLink,
     /// What a device polls with while it waits for its code to be approved.
     DeviceCode,
+    /// Brings a browser back to the shell that a device keeps for it.
+    KeptShell,
 }
 
 /// Characters after the prefix of the kinds that part A of the protocol and the management API fix.
@@ -49,7 +51,8 @@ impl SecretKind {
             | Self::PendingSignIn
             | Self::ProviderFlow
             | Self::MailLink
-            | Self::DeviceCode => "",
+            | Self::DeviceCode
+            | Self::KeptShell => "",
         }
     }
 
@@ -64,7 +67,8 @@ impl SecretKind {
             | Self::PendingSignIn
             | Self::ProviderFlow
             | Self::MailLink
-            | Self::DeviceCode => 44,
+            | Self::DeviceCode
+            | Self::KeptShell => 44,
         }
     }
 }

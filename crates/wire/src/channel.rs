@@ -6,6 +6,7 @@
 //! [`FILES`] it is much the same, see [`crate::files`]. On [`CONTROL`] both sides send [`Control`] as text.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Label of the channel with heartbeat and goodbye.
 pub const CONTROL: &str = "control";
@@ -28,6 +29,25 @@ pub const MAX_MESSAGE: usize = 16 * 1024;
 pub const HEARTBEAT_SECONDS: u64 = 5;
 /// Seconds without any message from the browser after which the device takes it for gone.
 pub const HEARTBEAT_TIMEOUT_SECONDS: u64 = 20;
+/// Seconds for which the device keeps a shell whose browser vanished.
+pub const KEPT_SECONDS: u64 = 120;
+
+/// What brings a browser back to its shell: 256 random bits, given by the device in the channel, good for one
+/// use. The server never sees it, and it never prints itself.
+///
+/// ```
+/// # use bramble_wire::channel::ShellToken;
+/// assert_eq!(format!("{:?}", ShellToken("secret".to_owned())), "ShellToken");
+/// ```
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShellToken(pub String);
+
+impl fmt::Debug for ShellToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShellToken")
+    }
+}
 
 /// Browser to device, on [`SHELL`].
 ///
@@ -46,6 +66,19 @@ pub enum ToShell {
         cols: u16,
         /// Rows.
         rows: u16,
+    },
+    /// Instead of [`ToShell::Start`]: go on with the shell that this token belongs to. Answered with
+    /// [`FromShell::Attached`], or with [`FromShell::Gone`], after which the browser may start a new one.
+    Attach {
+        /// From the last [`FromShell::Started`] or [`FromShell::Attached`].
+        token: ShellToken,
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+        /// Bytes of the shell's output that this page has received; nothing for a page that has none of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<u64>,
     },
     /// The window changed.
     Resize {
@@ -78,7 +111,22 @@ pub enum FromShell {
     Started {
         /// Its terminal, `/dev/pts/3`.
         tty: String,
+        /// Brings the browser back to it; absent where the device does not keep shells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<ShellToken>,
     },
+    /// The browser is back at its shell. Output that it missed follows.
+    Attached {
+        /// Its terminal.
+        tty: String,
+        /// For the next time; the former one is used up.
+        token: ShellToken,
+        /// How many bytes of output came before the next one. More than the browser has seen: the difference
+        /// is lost.
+        from: u64,
+    },
+    /// There is no such shell, or none for this person.
+    Gone,
     /// The shell ended; all of its output came before this.
     Exit {
         /// Exit status, if it exited.
@@ -109,6 +157,9 @@ pub enum Control {
         /// Copied from the ping.
         seq: u64,
     },
+    /// The page goes, and may come back: keep its shell for [`KEPT_SECONDS`]. A session without a shell to keep
+    /// ends.
+    Away,
     /// The sender leaves and does not come back; end the session.
     Bye {
         /// A sentence for people.

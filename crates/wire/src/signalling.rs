@@ -7,7 +7,7 @@
 //! Device (token): `GET /client/sessions/{id}/offer` → [`Offer`], `POST …/answer` [`Answer`],
 //! `POST …/candidates` [`CandidateBody`], `POST …/state` [`StateReport`], `POST …/transfers` [`TransferReport`].
 
-use crate::{DeviceId, SessionId};
+use crate::{DeviceId, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 
 /// Largest session description, in bytes.
@@ -125,6 +125,9 @@ fn yes() -> bool {
 pub struct Visitor {
     /// Display name.
     pub name: String,
+    /// Tells one person from another: what one leaves, no other gets back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<UserId>,
 }
 
 /// `GET /client/sessions/{id}/offer`.

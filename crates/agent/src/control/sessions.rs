@@ -6,7 +6,7 @@
 
 use super::{api::CallError, attempts::Attempts, shared::Credential};
 use crate::{
-    session::{self, FilesSettings, Input, Output, ScreenSettings, SessionSettings, ShellSettings},
+    session::{self, FilesSettings, Input, Keeper, Output, ScreenSettings, SessionSettings, ShellSettings},
     state::{FOLDER_VARIABLE, StateFolder},
 };
 use bramble_model::SharedRandom;
@@ -416,10 +416,11 @@ fn files_of(folder: &StateFolder) -> Option<FilesSettings> {
 }
 
 /// The real one: a peer connection, and the shell of whoever runs this process or the desktop's VNC server.
-pub fn starter(folder: &StateFolder, screen: Option<ScreenSettings>) -> Starter {
+pub fn starter(folder: &StateFolder, screen: Option<ScreenSettings>, random: SharedRandom) -> Starter {
     let own_folder = folder.is_overridden();
     let folder = folder.clone();
     let relay_only = std::env::var_os(RELAY_ONLY).is_some_and(|value| value == "1");
+    let keeper = Keeper::new(random);
     Arc::new(move |start| {
         let shell = ShellSettings::of_current_user().inspect_err(|error| {
             tracing::error!(%error, "the login shell of this user is not known");
@@ -431,6 +432,7 @@ pub fn starter(folder: &StateFolder, screen: Option<ScreenSettings>) -> Starter 
         }
         settings.screen.clone_from(&screen);
         settings.files = files_of(&folder);
+        settings.keeper = Some(keeper.clone());
         settings.relay_only = relay_only;
         settings.turn_tls = start.tls;
         session::start(start.id, start.offer, settings, start.input, start.output)

@@ -1,6 +1,6 @@
 //! The channels of a session: which is which, and what the messages on them mean.
 
-use bramble_wire::channel::{CONTROL, Control, FILES, MAX_MESSAGE, SHELL, ToShell};
+use bramble_wire::channel::{CONTROL, Control, FILES, MAX_MESSAGE, SHELL, ShellToken, ToShell};
 use bramble_wire::files::ToFiles;
 use str0m::channel::{ChannelData, ChannelId};
 
@@ -26,9 +26,16 @@ pub(crate) struct Channels {
 pub(crate) enum Heard {
     Ping(u64),
     Bye(String),
+    Away,
     Start {
         cols: u16,
         rows: u16,
+    },
+    Attach {
+        token: ShellToken,
+        cols: u16,
+        rows: u16,
+        seen: Option<u64>,
     },
     Resize {
         cols: u16,
@@ -112,6 +119,7 @@ fn on_work(label: &str, binary: bool, data: &[u8]) -> Heard {
     }
     match serde_json::from_slice(data) {
         Ok(ToShell::Start { cols, rows }) => Heard::Start { cols, rows },
+        Ok(ToShell::Attach { token, cols, rows, seen }) => Heard::Attach { token, cols, rows, seen },
         Ok(ToShell::Resize { cols, rows }) => Heard::Resize { cols, rows },
         Ok(ToShell::Credit { bytes }) => Heard::Credit(bytes),
         Err(_) => Heard::Unknown,
@@ -125,6 +133,7 @@ fn on_control(binary: bool, data: &[u8]) -> Heard {
     match serde_json::from_slice(data) {
         Ok(Control::Ping { seq }) => Heard::Ping(seq),
         Ok(Control::Bye { reason }) => Heard::Bye(reason),
+        Ok(Control::Away) => Heard::Away,
         Ok(Control::Pong { .. }) | Err(_) => Heard::Unknown,
     }
 }

@@ -14,6 +14,7 @@ mod channels;
 mod credit;
 mod files;
 mod flow;
+mod kept;
 mod net;
 mod peer;
 mod probe;
@@ -21,16 +22,18 @@ mod pty;
 mod queue;
 mod screen;
 mod shell;
+mod tail;
 mod work;
 
 pub use files::FilesSettings;
 pub(crate) use files::is_supported as files_are_supported;
+pub use kept::Keeper;
 pub use probe::{Reached, probe};
 pub use screen::{ScreenError, ScreenSettings};
 pub use shell::ShellSettings;
 
 use bramble_wire::SessionId;
-use bramble_wire::channel::HEARTBEAT_TIMEOUT_SECONDS;
+use bramble_wire::channel::{HEARTBEAT_TIMEOUT_SECONDS, KEPT_SECONDS};
 use bramble_wire::signalling::{
     Answer, IceCandidate, MAX_SDP, Offer, SessionKind, StateReport, TransferReport,
 };
@@ -57,6 +60,10 @@ pub struct SessionSettings {
     pub screen: Option<ScreenSettings>,
     /// The folder for file transfer; `None` when it is switched off.
     pub files: Option<FilesSettings>,
+    /// Where shells are kept whose browser vanished; `None` ends them at once.
+    pub keeper: Option<Keeper>,
+    /// How long they are kept.
+    pub keep: Duration,
     /// Offer relayed candidates only.
     pub relay_only: bool,
     /// Offer these addresses instead of those of the interfaces.
@@ -80,6 +87,8 @@ impl SessionSettings {
             shell,
             screen: None,
             files: None,
+            keeper: None,
+            keep: Duration::from_secs(KEPT_SECONDS),
             relay_only: false,
             host_addresses: None,
             turn_tls: None,

@@ -3,7 +3,8 @@
 use super::credit::Credit;
 use super::pty::{Account, Program, Pty};
 use super::queue::Queue;
-use bramble_wire::channel::FromShell;
+use super::tail::Tail;
+use bramble_wire::channel::{FromShell, ShellToken};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -95,6 +96,7 @@ pub(crate) enum Shell {
 pub(crate) struct Running {
     pub(crate) pty: Pty,
     pub(crate) credit: Credit,
+    tail: Tail,
     input: Queue,
     dropped: u64,
     /// Nobody holds the terminal any more.
@@ -103,8 +105,14 @@ pub(crate) struct Running {
 }
 
 impl Shell {
-    /// Starts it, and says what the browser is to hear. A second start is ignored.
-    pub(crate) fn start(&mut self, cols: u16, rows: u16) -> Option<FromShell> {
+    /// Starts it, and says what the browser is to hear; `token` makes what brings it back. A second start is
+    /// ignored.
+    pub(crate) fn start(
+        &mut self,
+        cols: u16,
+        rows: u16,
+        token: impl FnOnce() -> Option<ShellToken>,
+    ) -> Option<FromShell> {
         let Self::Waiting(settings) = self else { return None };
         let program = settings.program();
         let path = program.path.clone();
@@ -114,18 +122,35 @@ impl Shell {
                 *self = Self::Running(Box::new(Running {
                     pty,
                     credit: Credit::new(),
+                    tail: Tail::default(),
                     input: Queue::new(MOST_INPUT),
                     dropped: 0,
                     closed: false,
                     exit: None,
                 }));
-                Some(FromShell::Started { tty })
+                Some(FromShell::Started { tty, token: token() })
             }
             Err(error) => {
                 tracing::warn!(%error, shell = %path.display(), "the login shell could not be started");
                 *self = Self::Gone;
                 let message = format!("The login shell {} could not be started: {error}", path.display());
                 Some(FromShell::Error { message })
+            }
+        }
+    }
+
+    /// Whether the browser has still to say what it wants.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting(_))
+    }
+
+    /// Gives it away if it runs.
+    pub(crate) fn give(&mut self) -> Option<Box<Running>> {
+        match std::mem::replace(self, Self::Gone) {
+            Self::Running(running) => Some(running),
+            other => {
+                *self = other;
+                None
             }
         }
     }
@@ -148,8 +173,50 @@ pub(crate) enum Read {
 }
 
 impl Running {
-    /// Fills the buffer with output, as far as there is any.
+    /// Fills the buffer with output, as far as there is any: first with what a browser has missed.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
+        let missed = self.tail.resend(buffer);
+        if missed > 0 {
+            return Read::Bytes(missed);
+        }
+        let read = self.take_output(buffer);
+        if let Read::Bytes(bytes) = read {
+            self.tail.push(&buffer[..bytes], true);
+        }
+        read
+    }
+
+    /// Takes output while no browser is there.
+    pub(crate) fn store(&mut self, chunk: &mut [u8]) {
+        let most = self.tail.room().min(chunk.len());
+        if let Read::Bytes(bytes) = self.take_output(&mut chunk[..most]) {
+            self.tail.push(&chunk[..bytes], false);
+        }
+    }
+
+    /// Whether there is something to wait for, and room for it, while no browser is there.
+    pub(crate) fn may_store(&self) -> bool {
+        !self.closed && self.tail.room() > 0
+    }
+
+    /// The browser has drawn so many bytes more.
+    pub(crate) fn grant(&mut self, bytes: u64) {
+        self.tail.drawn(bytes);
+        self.credit.grant(bytes);
+    }
+
+    /// A browser is back that has received so many bytes, or has none of the output. Says where it goes on.
+    pub(crate) fn resume(&mut self, seen: Option<u64>, cols: u16, rows: u16) -> u64 {
+        self.credit = Credit::new();
+        let size = self.pty.resize(cols, rows.saturating_add(u16::from(seen.is_none())));
+        // Programs draw all of it anew when the size changes, for a page that shows nothing yet.
+        if let Err(error) = size.and_then(|()| self.pty.resize(cols, rows)) {
+            tracing::debug!(%error, "terminal not resized");
+        }
+        self.tail.resume(seen)
+    }
+
+    fn take_output(&mut self, buffer: &mut [u8]) -> Read {
         let mut filled = 0;
         while filled < buffer.len() && !self.closed {
             match self.pty.try_read(&mut buffer[filled..]) {

@@ -8,6 +8,7 @@ mod events;
 mod fake_server;
 mod files;
 mod identity;
+mod kept;
 mod local_socket;
 mod network;
 mod peer;

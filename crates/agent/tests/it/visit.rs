@@ -32,7 +32,7 @@ pub fn offer(sdp: &str, ice_servers: Vec<IceServer>) -> Offer {
         kind: SessionKind::Shell,
         sdp: sdp.to_owned(),
         ice_servers,
-        user: Visitor { name: "Ada".to_owned() },
+        user: Visitor { name: "Ada".to_owned(), id: None },
         permissions: Permissions { input: true, files: false },
     }
 }
@@ -184,7 +184,7 @@ impl Visit {
 
     pub fn tty(&self) -> Option<&str> {
         self.told.iter().find_map(|it| match it {
-            FromShell::Started { tty } => Some(tty.as_str()),
+            FromShell::Started { tty, .. } | FromShell::Attached { tty, .. } => Some(tty.as_str()),
             _ => None,
         })
     }

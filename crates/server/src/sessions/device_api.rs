@@ -75,7 +75,7 @@ async fn offer(
         kind: session.kind,
         sdp,
         ice_servers: app.relay_ice_servers(session.id, Side::Device),
-        user: Visitor { name: person.name },
+        user: Visitor { name: person.name, id: Some(person.id) },
         permissions: Permissions { input: true, files: session.kind == SessionKind::Files },
     }))
 }

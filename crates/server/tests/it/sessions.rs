@@ -79,6 +79,8 @@ async fn a_browser_and_a_device_find_each_other() {
             (&fetched["sdp"], &fetched["kind"], &fetched["user"]["name"]),
             (&json!("the offer"), &json!("shell"), &json!("ann"))
         );
+        // By this the device tells whose shell it keeps.
+        assert_eq!(fetched["user"]["id"], json!(ann.user));
         let Some(ServerEvent::Command(Command::Candidate { candidate, .. })) = device.order().await else {
             panic!("the early candidate follows the offer")
         };

@@ -4,7 +4,7 @@ use super::super::channels::Heard;
 use super::super::shell::Shell;
 use super::super::{Input, Output};
 use super::Peer;
-use super::phase::{FAREWELL, Phase};
+use super::phase::Phase;
 use bramble_wire::channel::{Control, FromShell};
 use bramble_wire::signalling::{IceCandidate, MAX_CANDIDATE, MAX_CANDIDATES, ReportedState, StateReport};
 use serde::Serialize;
@@ -32,9 +32,13 @@ impl Peer {
             }
             Event::ChannelData(message) => self.hear_browser(&message, now),
             Event::ChannelClose(id) if self.channels.closed(id) => {
-                self.end("The browser left.", now);
+                if self.hold.is_some() {
+                    self.vanish("The browser left.");
+                } else {
+                    self.end("The browser left.", now);
+                }
             }
-            Event::Closed => self.over("The browser left."),
+            Event::Closed => self.vanish("The browser left."),
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
                 tracing::debug!(session.id = %self.id, "path to the browser interrupted");
             }
@@ -61,14 +65,9 @@ impl Peer {
                 let reason: String = reason.chars().filter(|it| !it.is_control()).take(MOST_REASON).collect();
                 self.over(if reason.is_empty() { "The browser left." } else { &reason });
             }
-            Heard::Start { cols, rows } => {
-                if let Some(answer) = self.work.shell().and_then(|shell| shell.start(cols, rows)) {
-                    self.say_shell(&answer);
-                    if let FromShell::Error { message } = answer {
-                        self.phase = Phase::WorkOver { reason: message, until: now + FAREWELL * 4 };
-                    }
-                }
-            }
+            Heard::Away => self.vanish("The browser left its page."),
+            Heard::Start { cols, rows } => self.start_shell(cols, rows, now),
+            Heard::Attach { token, cols, rows, seen } => self.ask_for_shell(&token, cols, rows, seen),
             Heard::Resize { cols, rows } => {
                 if let Some(shell) = self.work.shell().and_then(Shell::running)
                     && let Err(error) = shell.pty.resize(cols, rows)
@@ -78,7 +77,7 @@ impl Peer {
             }
             Heard::Credit(bytes) => {
                 if let Some(shell) = self.work.shell().and_then(Shell::running) {
-                    shell.credit.grant(bytes);
+                    shell.grant(bytes);
                 }
             }
             Heard::Files(words) => {
@@ -171,11 +170,13 @@ pub(super) fn relayed_address(line: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?))
 }
 
-pub(super) fn words_for(ending: &FromShell) -> String {
+pub(crate) fn words_for(ending: &FromShell) -> String {
     match ending {
         FromShell::Exit { status: Some(status), .. } => format!("The shell ended with status {status}."),
         FromShell::Exit { signal: Some(signal), .. } => format!("The shell was ended by signal {signal}."),
-        FromShell::Exit { .. } | FromShell::Started { .. } => "The shell ended.".to_owned(),
+        FromShell::Exit { .. } | FromShell::Started { .. } | FromShell::Attached { .. } | FromShell::Gone => {
+            "The shell ended.".to_owned()
+        }
         FromShell::Error { message } => message.clone(),
     }
 }

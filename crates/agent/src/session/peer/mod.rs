@@ -3,19 +3,23 @@
 //! One loop: wait for the network, what is behind the session, the server or a deadline; hand it to `str0m`; carry away
 //! what it puts out; refill it from behind. See `docs/adr/0005-webrtc-stack.md` for why in this order.
 
+mod back;
 mod hear;
 mod phase;
 
 use super::channels::Channels;
 use super::flow::{self, Flow};
+use super::kept::Hold;
 use super::net::{Network, Ready};
 use super::shell::Read;
 use super::work::{Ending, Work};
 use super::{Input, Output, Refusal, SessionSettings};
-use bramble_wire::SessionId;
+use back::Coming;
 use bramble_wire::channel::MAX_MESSAGE;
 use bramble_wire::signalling::{Answer, MAX_CANDIDATES, Offer};
-use hear::{relayed_address, words_for};
+use bramble_wire::{SessionId, UserId};
+use hear::relayed_address;
+pub(crate) use hear::words_for;
 use phase::{FAREWELL, Phase};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -45,6 +49,13 @@ pub(crate) struct Peer {
     flow: Flow,
     work: Work,
     input_allowed: bool,
+    user: Option<UserId>,
+    /// By which another session may ask for this one's shell.
+    hold: Option<Hold>,
+    /// The shell that this session asked for.
+    coming: Option<Coming>,
+    /// The browser is gone, and may come back to its shell.
+    vanished: bool,
     phase: Phase,
     outbox: VecDeque<Output>,
     candidates_heard: usize,
@@ -93,6 +104,10 @@ impl Peer {
             flow: Flow::new(now),
             work,
             input_allowed: offer.permissions.input,
+            user: offer.user.id,
+            hold: None,
+            coming: None,
+            vanished: false,
             phase: Phase::Connecting,
             outbox: VecDeque::from([Output::Answer(Answer::Accepted { sdp: answer })]),
             candidates_heard: 0,
@@ -147,13 +162,15 @@ impl Peer {
                     Err(_) => telling = false,
                 },
                 event = self.work.event(wants) => self.work.hear(event),
+                ask = Hold::asked(self.hold.as_mut()) => self.give_shell(ask),
+                given = Coming::given(self.coming.as_mut()) => self.take_shell(given),
                 () = &mut sleep => {}
             }
             if waited.elapsed() > TURN / 5 {
                 awake_since = Instant::now();
             }
         }
-        self.leave(&output, telling).await;
+        self.leave(input, &output, telling).await;
     }
 
     /// Carries everything as far as it goes without waiting.

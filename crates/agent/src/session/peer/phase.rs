@@ -1,7 +1,7 @@
 //! Where a session stands, and how it comes to its end.
 
-use super::super::Output;
-use super::Peer;
+use super::super::{Input, Output};
+use super::{Peer, back};
 use bramble_wire::channel::Control;
 use bramble_wire::signalling::{ReportedState, StateReport};
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ impl Peer {
                 self.over("The browser could not be reached.");
             }
             Phase::Connected if now >= self.last_heard + settings.heartbeat_timeout => {
-                self.over("The browser has not been heard of any more.");
+                self.vanish("The browser has not been heard of any more.");
             }
             Phase::Connecting | Phase::Connected if lonely => {
                 self.end("The device has lost its server for too long.", now);
@@ -93,7 +93,13 @@ impl Peer {
     }
 
     pub(super) fn lost(&mut self) {
-        self.over("The connection to the browser failed.");
+        self.vanish("The connection to the browser failed.");
+    }
+
+    /// The browser is gone without goodbye. What it left is kept if it can be asked for.
+    pub(super) fn vanish(&mut self, reason: &str) {
+        self.vanished |= matches!(self.phase, Phase::Connected) && self.hold.is_some();
+        self.over(reason);
     }
 
     /// Nobody is left to say goodbye to.
@@ -110,10 +116,17 @@ impl Peer {
         }
     }
 
-    /// Closes the connection, ends what is behind it, reports.
-    pub(super) async fn leave(mut self: Box<Self>, output: &mpsc::Sender<Output>, telling: bool) {
+    /// Closes the connection, keeps or ends what is behind it, reports.
+    pub(super) async fn leave(
+        mut self: Box<Self>,
+        mut input: mpsc::Receiver<Input>,
+        output: &mpsc::Sender<Output>,
+        telling: bool,
+    ) {
         let now = Instant::now();
-        self.work.hang_up();
+        if !self.vanished {
+            self.work.hang_up();
+        }
         if self.rtc.close().is_ok() {
             self.drain(now);
         }
@@ -122,17 +135,28 @@ impl Peer {
             self.outbox.push_back(Output::Transfer(report));
         }
         let Phase::Over { reason } = std::mem::replace(&mut self.phase, Phase::Connecting) else { return };
-        tracing::info!(session.id = %self.id, %reason, "session ended");
-        let report = StateReport { state: ReportedState::Ended, path: None, reason: Some(reason) };
-        self.outbox.push_back(Output::State(report));
         let grace = self.settings.kill_grace;
-        let Self { outbox, mut work, .. } = *self;
+        let keep = self.settings.keep;
+        let Self { id, outbox, mut work, hold, vanished, rtc, network, chunk, .. } = *self;
+        // A kept shell needs none of it.
+        drop((rtc, network, chunk));
+        for message in outbox {
+            // Nobody listens: nothing to be done.
+            if !telling || output.send(message).await.is_err() {
+                break;
+            }
+        }
+        let reason = match hold.filter(|_| vanished) {
+            Some(hold) => back::keep(id, &mut work, hold, &mut input, keep, reason).await,
+            None => reason,
+        };
+        work.hang_up();
+        tracing::info!(session.id = %id, %reason, "session ended");
+        let report = StateReport { state: ReportedState::Ended, path: None, reason: Some(reason) };
         let tell = async {
-            for message in outbox {
+            if telling {
                 // Nobody listens: nothing to be done.
-                if !telling || output.send(message).await.is_err() {
-                    break;
-                }
+                let _ = output.send(Output::State(report)).await;
             }
         };
         tokio::join!(tell, work.end(grace));

@@ -15,6 +15,8 @@ const SILENCE = 2 * HEARTBEAT + 2_000;
 const MOST_PINGS = 16;
 /** Milliseconds that an interrupted connection may take to come back. Browsers give up after 16 s. */
 export const RECOVER_WITHIN = 20_000;
+/** Milliseconds after which another session is asked for instead, where that leads back. */
+const RETURN_AFTER = 5_000;
 /** Milliseconds in which the device's own last word may still arrive after the server said that it is over. */
 const LAST_WORD = 1_500;
 const LOST = "The connection to the device was lost. What you typed in the last seconds may not have arrived.";
@@ -91,6 +93,19 @@ export abstract class Link {
   /** Something came in it. */
   protected abstract received(data: ArrayBuffer | string): void;
 
+  /** Whether the device keeps what is behind the session when this page goes. */
+  protected get isKept(): boolean {
+    return false;
+  }
+
+  /** The connection is gone without a word from the device. */
+  protected vanished(): void {
+    this.end(this.lost, true);
+  }
+
+  /** The session's id at the server, once it has one. */
+  protected id = "";
+
   get isLive(): boolean {
     return this.state === "live";
   }
@@ -101,6 +116,7 @@ export abstract class Link {
     try {
       const opened = await asked;
       mark("session-opened");
+      this.id = opened.id;
       this.signalling = new Signalling(opened.id);
       if (this.state === "over") return this.signalling.close();
       await this.connect(opened.iceServers, await certificate);
@@ -140,7 +156,10 @@ export abstract class Link {
     };
     channel.onopen = () => this.channelOpened();
     channel.onbufferedamountlow = () => this.drain();
-    channel.onclose = () => this.end("The device closed the connection.", false);
+    channel.onclose = () => {
+      if (this.isKept) this.vanished();
+      else this.end("The device closed the connection.", false);
+    };
     peer.onicecandidate = ({ candidate }) => signalling.candidate(candidate?.toJSON() ?? { candidate: "" });
     peer.onconnectionstatechange = () => this.connectionChanged(peer.connectionState);
 
@@ -245,14 +264,15 @@ export abstract class Link {
     if (state === "failed") {
       // Before it stood, this is not the end: the device's own relay may still be on its way, and a new
       // candidate begins the checks again. The deadline of connecting decides.
-      if (this.state !== "opening" && this.state !== "connecting") this.end(this.lost, true);
+      if (this.state !== "opening" && this.state !== "connecting") this.vanished();
     } else if (state === "disconnected" && this.state === "live") this.interrupt();
     else if (state === "connected" && this.state === "interrupted") this.ping();
   }
 
   private interrupt(): void {
     this.state = "interrupted";
-    this.within(RECOVER_WITHIN, this.lost);
+    clearTimeout(this.deadline);
+    this.deadline = setTimeout(() => this.vanished(), this.isKept ? RETURN_AFTER : RECOVER_WITHIN);
     this.happened.interrupted(performance.now() + RECOVER_WITHIN);
   }
 
@@ -315,8 +335,18 @@ export abstract class Link {
   /** Ends it because the page goes: nothing may be waited for. */
   abandon(): void {
     if (this.state === "over") return;
+    if (this.isKept) {
+      this.sayControl({ type: "away" });
+      return this.finish(0, false);
+    }
     this.sayControl({ type: "bye", reason: "The window was closed." });
     this.finish(0);
+  }
+
+  /** Stops without ending it on the device: another session goes on from here. */
+  protected drop(): void {
+    this.finish(0, false);
+    this.peer?.close();
   }
 
   protected end(reason: string, failed: boolean): void {
@@ -327,11 +357,12 @@ export abstract class Link {
     this.happened.ended(reason, failed);
   }
 
-  private finish(lingering = 250): void {
+  private finish(lingering = 250, telling = true): void {
     this.state = "over";
     clearTimeout(this.deadline);
     clearInterval(this.beat);
-    this.signalling?.close();
+    if (telling) this.signalling?.close();
+    else this.signalling?.stopListening();
     const peer = this.peer;
     // The goodbye leaves first.
     if (lingering > 0) setTimeout(() => peer?.close(), lingering);

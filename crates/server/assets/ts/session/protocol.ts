@@ -5,7 +5,8 @@ export const MAX_MESSAGE = 16 * 1024;
 /** Milliseconds between two heartbeats. */
 export const HEARTBEAT = 5_000;
 
-export type Control = { type: "ping"; seq: number } | { type: "pong"; seq: number } | { type: "bye"; reason: string };
+/** `away`: the page goes, and may come back to what the device keeps. */
+export type Control = { type: "ping"; seq: number } | { type: "pong"; seq: number } | { type: "away" } | { type: "bye"; reason: string };
 
 /** An object in JSON; nothing for anything else. */
 export function parsed(text: string): Record<string, unknown> | undefined {

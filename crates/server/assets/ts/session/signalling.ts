@@ -89,6 +89,11 @@ export async function open(device: string, kind: string): Promise<Opened> {
   return { id: body.id, iceServers: servers.filter((one): one is RTCIceServer => typeof one === "object" && one !== null) };
 }
 
+/** Tells the server that a session is over, even while the page goes. */
+export function close(id: string): void {
+  send("DELETE", `/sessions/${encodeURIComponent(id)}`, undefined, true).catch(() => undefined);
+}
+
 /** The signalling of one session. */
 export class Signalling {
   private readonly base: string;
@@ -97,7 +102,7 @@ export class Signalling {
   private waiting: RTCIceCandidateInit[] = [];
   private gone = false;
 
-  constructor(id: string) {
+  constructor(private readonly id: string) {
     this.base = `/sessions/${encodeURIComponent(id)}`;
   }
 
@@ -161,6 +166,6 @@ export class Signalling {
     if (this.gone) return;
     this.gone = true;
     this.stopListening();
-    send("DELETE", this.base, undefined, true).catch(() => undefined);
+    close(this.id);
   }
 }

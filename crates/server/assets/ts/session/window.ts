@@ -81,11 +81,11 @@ export class Window {
   }
 
   /** Interrupted: says how long it is waited for. */
-  interrupted(giveUpAt: number): void {
+  interrupted(giveUpAt: number, why = ""): void {
     this.show("reconnecting");
     const tick = (): void => {
       const seconds = Math.max(0, Math.ceil((giveUpAt - performance.now()) / 1000));
-      element("state-detail").textContent = `Reconnecting, gives up in ${seconds} s. Typing is paused.`;
+      element("state-detail").textContent = `Reconnecting, gives up in ${seconds} s. Typing is paused. ${why}`.trim();
     };
     tick();
     this.countdown = setInterval(tick, 1000);

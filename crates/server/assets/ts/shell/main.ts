@@ -10,8 +10,11 @@ import { filesAside } from "../files/aside";
 import { Find } from "./find";
 import { Keys } from "./keys";
 import { options, withReturn } from "../session/address";
+import { bytesInWords } from "../session/protocol";
+import { close } from "../session/signalling";
 import { mark, markFirst } from "../session/marks";
 import { Window } from "../session/window";
+import { Attempts, KEPT, type Kept, leave, take } from "./kept";
 import { Session } from "./session";
 import { Screen } from "./terminal";
 
@@ -28,15 +31,51 @@ const name = body.dataset["name"] ?? "the device";
 let session: Session | undefined;
 let toldDeaf = 0;
 let leaving = false;
+/** The shell that this window had and may get back. */
+let kept: Kept | undefined;
+/** The attempts to get it back by itself. */
+let attempts: Attempts | undefined;
 
 const view = new Window(
   name,
   () => {
-    screen.separate("new session");
+    if (!kept) screen.separate("new session");
     connect(begin());
   },
-  () => session?.leave("You disconnected."),
+  disconnect,
 );
+
+/** Ends the shell, also one that the device keeps meanwhile. */
+function disconnect(): void {
+  const left = kept;
+  const waiting = attempts !== undefined;
+  forget();
+  session?.leave("You disconnected.");
+  if (!waiting) return;
+  if (left) close(left.session);
+  view.show("ended", "You disconnected.");
+}
+
+function forget(): void {
+  kept = undefined;
+  attempts?.stop();
+  attempts = undefined;
+}
+
+/** The connection is lost, and the device keeps the shell: asks for it until it is there. */
+function goBack(): void {
+  attempts?.stop();
+  attempts = new Attempts(
+    performance.now() + KEPT,
+    () => connect(begin()),
+    () => {
+      forget();
+      view.show("error", "The connection to the device was lost and did not come back in two minutes. The shell has ended.");
+    },
+  );
+  view.interrupted(attempts.until);
+  attempts.later();
+}
 
 const screen = new Screen(element("terminal"), {
   input(text) {
@@ -78,10 +117,13 @@ function connect(beginning: Beginning): void {
   let quiet = true;
   const mine = new Session(
     {
-      waiting: () => view.show("waiting"),
-      connecting: () => view.show("connecting"),
+      waiting: () => attempts ?? view.show("waiting"),
+      connecting: () => attempts ?? view.show("connecting"),
       live(tty) {
         mark("live");
+        attempts?.stop();
+        attempts = undefined;
+        kept = mine.kept;
         view.about(tty);
         view.show("live");
         screen.accept(true);
@@ -90,9 +132,21 @@ function connect(beginning: Beginning): void {
         mine.resize(screen.cols, screen.rows);
         void mine.connection().then((known) => view.connection(known));
       },
+      back(missing) {
+        toast(missing > 0 ? `Back at your shell. ${bytesInWords(missing)} of its output are lost.` : "Back at your shell.");
+      },
+      lost(left) {
+        kept = left;
+        screen.accept(false);
+        goBack();
+      },
+      gone(fresh) {
+        forget();
+        if (fresh) toast("The former shell has ended. This is a new one.");
+      },
       interrupted(giveUpAt) {
         screen.accept(false);
-        view.interrupted(giveUpAt);
+        view.interrupted(mine.kept ? performance.now() + KEPT : giveUpAt);
       },
       recovered() {
         screen.accept(true);
@@ -110,15 +164,27 @@ function connect(beginning: Beginning): void {
       },
       ended(reason, failed) {
         screen.accept(false);
+        if (failed && attempts) {
+          view.interrupted(attempts.until, reason);
+          return attempts.later();
+        }
+        // A failure before it was there leaves the shell where it is.
+        if (!failed || mine.kept) forget();
         view.show(failed ? "error" : "ended", reason);
       },
       signIn(path) {
+        if (attempts) {
+          attempts.stop();
+          attempts = undefined;
+          return view.show("error", "Sign in again to get back to your shell. The device keeps it for two minutes.");
+        }
         leaving = true;
         location.assign(withReturn(path));
       },
     },
     options(),
     { cols: screen.cols, rows: screen.rows },
+    kept,
   );
   session = mine;
   void mine.start(beginning);
@@ -173,7 +239,21 @@ dialog.addEventListener("close", () => screen.xterm.focus());
 addEventListener("beforeunload", (event) => {
   if (session?.isLive && !leaving) event.preventDefault();
 });
-addEventListener("pagehide", () => session?.abandon());
+const device = body.dataset["device"] ?? "";
+/** Leaves the way back for this tab's next page. */
+function leaveKept(): void {
+  const left = session?.kept ?? kept;
+  if (kept && left) leave(device, left);
+}
+addEventListener("pagehide", () => {
+  leaveKept();
+  session?.abandon();
+});
+// A phone may throw the page away without a word once it is out of sight.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) leaveKept();
+  else take(device);
+});
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
@@ -189,4 +269,5 @@ setInterval(() => {
 }, LOOK);
 
 filesAside(() => screen.xterm.focus());
+kept = take(device);
 connect(first);

@@ -14,11 +14,14 @@ const SLOW = 80;
 const QUICK = 40;
 export type ToShell =
   | { type: "start"; cols: number; rows: number }
+  | { type: "attach"; token: string; cols: number; rows: number; seen?: number }
   | { type: "resize"; cols: number; rows: number }
   | { type: "credit"; bytes: number };
 
 export type FromShell =
-  | { type: "started"; tty: string }
+  | { type: "started"; tty: string; token?: string }
+  | { type: "attached"; tty: string; token: string; from: number }
+  | { type: "gone" }
   | { type: "exit"; status?: number; signal?: number }
   | { type: "error"; message: string };
 
@@ -27,7 +30,14 @@ export function readShell(text: string): FromShell | undefined {
   const value = parsed(text);
   switch (value?.["type"]) {
     case "started":
-      return { type: "started", tty: sentence(value["tty"], "") };
+      return { type: "started", tty: sentence(value["tty"], ""), ...(typeof value["token"] === "string" && { token: value["token"] }) };
+    case "attached": {
+      const { token, from } = value;
+      if (typeof token !== "string" || typeof from !== "number") return undefined;
+      return { type: "attached", tty: sentence(value["tty"], ""), token, from };
+    }
+    case "gone":
+      return { type: "gone" };
     case "exit": {
       const exit: FromShell = { type: "exit" };
       if (typeof value["status"] === "number") exit.status = value["status"];

@@ -1,45 +1,96 @@
 // A remote shell: what travels in its channel.
 import { Link, type LinkEvents, type Options } from "../session/link";
+import type { Kept } from "./kept";
 import { binaryBytes, Credit, ending, readShell, type ToShell } from "./protocol";
 
-/** What happens in a shell's session, in order; `ended` is the last. */
+/** What happens in a shell's session, in order; `ended`, `lost` or `gone` is the last. */
 export interface SessionEvents extends LinkEvents {
   live(tty: string): void;
   output(bytes: Uint8Array, drawn: () => void): void;
+  /** Back at the shell; so many bytes of its output are lost. */
+  back(missing: number): void;
+  /** The connection is lost; the device keeps the shell. */
+  lost(kept: Kept): void;
+  /** The device does not have the shell any more. `fresh`: a new one starts in its place. */
+  gone(fresh: boolean): void;
 }
 
 export class Session extends Link {
   private readonly encoder = new TextEncoder();
   private readonly credit = new Credit((bytes) => this.say({ type: "credit", bytes }));
+  private token = "";
+  /** Bytes of the shell's output that came. */
+  private seen = 0;
 
   constructor(
     private readonly events: SessionEvents,
     options: Options,
     private size: { cols: number; rows: number },
+    /** The shell to go back to. */
+    private readonly former: Kept | undefined,
   ) {
     super(events, options, "shell");
   }
 
+  /** What leads back to the shell; nothing if the device does not keep it. */
+  get kept(): Kept | undefined {
+    return this.token === "" ? undefined : { token: this.token, session: this.id, seen: this.seen };
+  }
+
+  protected override get isKept(): boolean {
+    return this.token !== "" && this.stands;
+  }
+
+  protected override vanished(): void {
+    const kept = this.kept;
+    if (!this.isKept || !kept) return super.vanished();
+    this.drop();
+    this.events.lost(kept);
+  }
+
   protected override opened(): void {
-    this.say({ type: "start", ...this.size });
+    const { former } = this;
+    if (!former) return this.say({ type: "start", ...this.size });
+    const seen = former.seen === undefined ? {} : { seen: former.seen };
+    this.say({ type: "attach", token: former.token, ...this.size, ...seen });
   }
 
   protected override received(data: ArrayBuffer | string): void {
     if (data instanceof ArrayBuffer) {
       const bytes = new Uint8Array(data);
       const came = this.heardAt;
+      this.seen += bytes.length;
       this.events.output(bytes, () => this.credit.add(bytes.length, performance.now() - came));
       return;
     }
     const message = readShell(data);
     if (message?.type === "started") {
-      this.live();
-      this.events.live(message.tty);
+      this.runs(message.tty, message.token ?? "", 0);
+    } else if (message?.type === "attached") {
+      this.runs(message.tty, message.token, message.from);
+      this.events.back(message.from - (this.former?.seen ?? message.from));
+    } else if (message?.type === "gone") {
+      this.isGone();
     } else if (message?.type === "exit") {
       this.end(ending(message), false);
     } else if (message?.type === "error") {
       this.end(message.message, true);
     }
+  }
+
+  private runs(tty: string, token: string, from: number): void {
+    this.token = token;
+    this.seen = from;
+    this.live();
+    this.events.live(tty);
+  }
+
+  /** A page that shows nothing yet gets a new shell; who typed into the old one hears of it first. */
+  private isGone(): void {
+    const fresh = this.former?.seen === undefined;
+    this.events.gone(fresh);
+    if (fresh) this.say({ type: "start", ...this.size });
+    else this.end("The shell ended on the device while the connection was lost.", false);
   }
 
   /** Sends what was typed; `false` when there is nobody to send it to. */
