@@ -12,7 +12,7 @@ use bramble_wire::{
     signalling::SessionKind,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// The least time between two attempts that the network's changes cause: a flapping cable or a starting
 /// container makes dozens of them.
@@ -68,7 +68,7 @@ async fn stay_linked(
     loop {
         // What changes during the attempt counts: it may fail for what has mended since.
         network.drain();
-        match connect(shared, credential).await {
+        match connect(shared, credential, network).await {
             Ended::SignedOut(reason) => return reason,
             Ended::Lost { why, retry_after, stood } => {
                 if stood >= timing.stable {
@@ -111,7 +111,7 @@ async fn pause(wait: Duration, asked_for: bool, network: &NetworkWatch) {
     }
 }
 
-async fn connect(shared: &Arc<Shared>, credential: &Arc<Credential>) -> Ended {
+async fn connect(shared: &Arc<Shared>, credential: &Arc<Credential>, network: &NetworkWatch) -> Ended {
     let mut stream = match credential.api.events().await {
         Ok(stream) => stream,
         Err(error) => return not_connected(credential, error).await,
@@ -119,22 +119,27 @@ async fn connect(shared: &Arc<Shared>, credential: &Arc<Credential>) -> Ended {
     let mut parser = SseParser::default();
     let mut since: Option<Instant> = None;
     let mut events = Vec::new();
+    let mut heard = Instant::now();
     // Dropped, and with it stopped, at every return.
     let report = report(shared, credential);
     tokio::pin!(report);
     loop {
         let next = tokio::select! {
-            next = timeout(shared.timing.silence, stream.next()) => next,
+            next = timeout_at(heard + shared.timing.silence, stream.next()) => Some(next),
+            () = network.changed() => None,
             reason = &mut report, if since.is_some() => return Ended::SignedOut(reason),
         };
         let stood = since.map_or(Duration::ZERO, |since| since.elapsed());
         let lost = |why: String| Ended::Lost { why, retry_after: None, stood };
         let bytes = match next {
-            Err(_) => return lost("the server fell silent".to_owned()),
-            Ok(None) => return lost("the server closed the event stream".to_owned()),
-            Ok(Some(Err(error))) => return lost(format!("the event stream broke: {error}")),
-            Ok(Some(Ok(bytes))) => bytes,
+            None if stream.is_stranded() => return lost("this device has another address".to_owned()),
+            None => continue,
+            Some(Err(_)) => return lost("the server fell silent".to_owned()),
+            Some(Ok(None)) => return lost("the server closed the event stream".to_owned()),
+            Some(Ok(Some(Err(error)))) => return lost(format!("the event stream broke: {error}")),
+            Some(Ok(Some(Ok(bytes)))) => bytes,
         };
+        heard = Instant::now();
         if let Err(error) = parser.push(&bytes, |event| events.push(event)) {
             return lost(error.to_string());
         }

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use rustls::{CertificateError, ClientConfig, pki_types::ServerName};
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -150,9 +150,18 @@ impl std::fmt::Debug for Client {
 #[derive(Debug)]
 pub struct EventStream {
     body: Incoming,
+    /// This end of its connection.
+    local: Option<SocketAddr>,
 }
 
 impl EventStream {
+    /// Whether this machine no longer has the address that the stream was opened from: then nothing comes any
+    /// more, and no word of that either.
+    pub fn is_stranded(&self) -> bool {
+        let bound = self.local.map(|local| UdpSocket::bind(SocketAddr::from((local.ip(), 0))));
+        bound.is_some_and(|bound| bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable))
+    }
+
     /// The next bytes; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, hyper::Error>> {
         loop {
@@ -216,11 +225,11 @@ impl Client {
         let request = Request { method: Method::GET, path, token, body: None };
         let message = self.message(&request, "text/event-stream");
         let open = async {
-            let mut sender = self.connect().await?;
+            let (mut sender, local) = self.connect().await?;
             let answer = sender.send_request(message).await.map_err(|error| self.protocol(&error))?;
             let (parts, body) = answer.into_parts();
             if parts.status == StatusCode::OK {
-                return Ok(Ok(EventStream { body }));
+                return Ok(Ok(EventStream { body, local }));
             }
             let body = self.collect(body).await?;
             Ok(Err(Response { status: parts.status, headers: parts.headers, body }))
@@ -296,7 +305,7 @@ impl Client {
                 },
             }
         }
-        let mut sender = self.connect().await?;
+        let (mut sender, _) = self.connect().await?;
         let answer = sender.send_request(message).await.map_err(|error| self.protocol(&error))?;
         self.finish(sender, answer).await
     }
@@ -333,17 +342,20 @@ impl Client {
         }
     }
 
-    async fn connect(&self) -> Result<Sender, HttpError> {
+    /// A connection, and this end of it.
+    async fn connect(&self) -> Result<(Sender, Option<SocketAddr>), HttpError> {
         let setup = async {
             let host = self.server.host();
             let stream = dial(&host, self.server.port()).await?;
-            match &self.tls {
-                None => self.handshake(Box::new(stream)).await,
+            let local = stream.local_addr().ok();
+            let sender = match &self.tls {
+                None => self.handshake(Box::new(stream)).await?,
                 Some(config) => {
                     let stream = secure(stream, &host, Arc::clone(config)).await?;
-                    self.handshake(Box::new(stream)).await
+                    self.handshake(Box::new(stream)).await?
                 }
-            }
+            };
+            Ok((sender, local))
         };
         timeout(SETUP_TIMEOUT, setup).await.unwrap_or_else(|_| Err(self.timed_out()))
     }

@@ -7,6 +7,7 @@ use super::{
     device::{Device, Machine},
     fake_server::{FakeServer, Prescribed, SOON},
 };
+use bramble_agent::local_api::Request;
 use bramble_model::Random;
 use http::Method;
 use std::{process::Command, sync::Arc, time::Duration};
@@ -38,8 +39,12 @@ fn is_inside(test: &str) -> bool {
 
 /// Changes the namespace's only interface.
 fn loopback(change: &[&str]) {
-    let status = Command::new("ip").args(["link", "set", "lo"]).args(change).status();
-    assert!(status.expect("ip runs (Debian package iproute2)").success(), "{change:?}");
+    ip(&[&["link", "set", "lo"], change].concat());
+}
+
+fn ip(arguments: &[&str]) {
+    let status = Command::new("ip").args(arguments).status();
+    assert!(status.expect("ip runs (Debian package iproute2)").success(), "{arguments:?}");
 }
 
 /// Draws the longest wait every time.
@@ -105,5 +110,27 @@ async fn a_change_during_an_attempt_is_not_forgotten() {
     server.heal();
     go_on.notify_one();
     device.subscribed().await;
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_from_an_address_that_is_gone_is_left_at_once() {
+    if !is_inside("a_stream_from_an_address_that_is_gone_is_left_at_once") {
+        return;
+    }
+    let (server, _machine, device) = linked(SOON * 3).await;
+    // What changes beside the stream is no reason to leave it.
+    loopback(&["mtu", "60000"]);
+    ip(&["address", "add", "192.0.2.7/32", "dev", "lo"]);
+    server.send_bytes(b": still here\n\n");
+    device.ask(Request::Shell { on: false }).await;
+    server.nth_where(1, "a report", |seen| seen.body["capabilities"]["shell"] == "available").await;
+    assert!(device.status().await.subscribed);
+
+    ip(&["address", "del", "127.0.0.1/8", "dev", "lo"]);
+    device.until("without a link", |status| !status.subscribed).await;
+    ip(&["address", "add", "127.0.0.1/8", "dev", "lo"]);
+    device.subscribed().await;
+    assert_eq!(server.seen().iter().filter(|seen| seen.path == "/events").count(), 2);
     device.stop().await;
 }

@@ -1,4 +1,6 @@
-//! Work that comes round: each job runs on one node at a time, with jitter, and never overlaps itself.
+//! Work that comes round, with jitter: of many nodes one does a job in its interval, and no node begins a job
+//! that it has not ended. A job that takes longer than half of its interval may begin on another node as well,
+//! which each must bear anyway.
 //!
 //! To add one: a line in [`all`], and the work beside what it is about, in its slice.
 
