@@ -5,8 +5,11 @@ use bramble_server::live::Change;
 use bramble_testkit::{SHORT, eventually};
 use bramble_wire::SessionId;
 use bramble_wire::events::Command;
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 const CONFIRM: &str = "event: confirm_subscription\ndata: {\"type\":\"confirm_subscription\",\
@@ -67,6 +70,29 @@ async fn on_tls() {
         stream.write_all(device.request().as_bytes()).await.expect("sent");
         check(&server, &device, &mut stream).await;
     }
+}
+
+#[tokio::test]
+async fn on_tls_1_2_as_older_clients_speak_it() {
+    let server = TestApp::start_tls().await;
+    let device = server.device().await;
+    let authority = server.authority.as_ref().expect("an authority");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&authority.ca).expect("a certificate")).expect("an authority");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .expect("a version")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(server.address()).await.expect("it listens");
+    stream.set_nodelay(true).expect("a socket");
+    let name = ServerName::try_from("localhost").expect("a name");
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let mut stream = connector.connect(name, stream).await.expect("a handshake");
+    assert_eq!(stream.get_ref().1.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_2));
+    stream.write_all(device.request().as_bytes()).await.expect("sent");
+    check(&server, &device, &mut stream).await;
 }
 
 #[tokio::test]

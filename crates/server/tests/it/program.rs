@@ -110,6 +110,24 @@ async fn after_a_term_signal_running_requests_are_finished_and_no_new_ones_taken
 }
 
 #[tokio::test]
+async fn a_second_term_signal_ends_it_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut child, port) = started(folder.path()).await;
+    // A request whose body never comes: the first signal waits for it.
+    let mut running = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+    let head = "POST /client/device HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Expect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    running.write_all(head.as_bytes()).await.expect("sent");
+    timeout(SHORT, running.read_u8()).await.expect("in time").expect("it goes on");
+    signal(&child, "-TERM").await;
+    eventually("it takes no more", SHORT, async || TcpStream::connect(("127.0.0.1", port)).await.err()).await;
+    assert!(child.try_wait().expect("its state").is_none(), "it did not wait");
+    signal(&child, "-TERM").await;
+    let status = timeout(Duration::from_secs(3), child.wait()).await.expect("at once").expect("it ended");
+    assert_eq!(status.code(), Some(1), "a stop that was cut short is no success");
+}
+
+#[tokio::test]
 async fn a_missing_database_is_not_begun_anew() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path();
