@@ -110,7 +110,7 @@ const page = await context.newPage();
 await page.goto("/sign-in");
 await page.getByLabel("Email address").fill(email);
 await page.getByLabel("Password").fill(password);
-await page.getByRole("button", { name: "Sign in" }).click();
+await page.getByRole("button", { name: "Sign in", exact: true }).click();
 await page.waitForURL("**/devices");
 // The only device there is.
 const device = (await page.locator("tr[id^=device-]").getAttribute("id")).replace("device-", "");
@@ -187,7 +187,7 @@ const port = await new Promise((resolve) => {
   });
 });
 const novnc = join(dirname(fileURLToPath(import.meta.url)), "..", "node_modules", "@novnc", "novnc");
-start("websockify", ["--web", novnc, "--file-only", `127.0.0.1:${port}`, `--unix-target=${socket}`], env);
+start("websockify", ["--web", novnc, `127.0.0.1:${port}`, `--unix-target=${socket}`], env);
 const beside = await context.newPage();
 await until("websockify", () => beside.goto(`http://127.0.0.1:${port}/package.json`).then(() => true, () => false));
 await beside.evaluate(async (address) => {

@@ -165,7 +165,7 @@ const page = await context.newPage();
 await page.goto("/sign-in");
 await page.getByLabel("Email address").fill(email);
 await page.getByLabel("Password").fill(password);
-await page.getByRole("button", { name: "Sign in" }).click();
+await page.getByRole("button", { name: "Sign in", exact: true }).click();
 await page.waitForURL("**/devices");
 // The only device there is.
 const device = (await page.locator("tr[id^=device-]").getAttribute("id")).replace("device-", "");

@@ -34,11 +34,11 @@ pub async fn measure() -> Vec<Row> {
     let output = Command::new("node")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/screen.mjs"))
         .arg(order.to_string())
-        .stderr(std::process::Stdio::inherit())
         .output()
         .await
         .expect("node runs");
-    assert!(output.status.success(), "the browser's part failed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the browser's part failed: {said}");
     let it: Measured = serde_json::from_slice(&output.stdout).expect("the browser's part answers");
     let beside = median(it.beside_ms);
     let name = format!("full screen of 1280×720 shown (noVNC through websockify: {beside:.0} ms)");
