@@ -116,6 +116,11 @@ await page.waitForURL("**/devices");
 const device = (await page.locator("tr[id^=device-]").getAttribute("id")).replace("device-", "");
 await page.locator("tr[id^=device-]").getByText("Connect via").waitFor();
 
+/** Memory that is the process's own, without the pages of the program's file. */
+function own(pid) {
+  return Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
+}
+
 const result = { clickToScreenMs: [], idleKb: resident(agent), sessionKb: 0, stillCpu: 0, shownMs: [], besideMs: [], afterKb: 0 };
 
 /** The page's own look at the canvas: when the picture with this colour is there from its first line to its last. */
@@ -170,6 +175,7 @@ for (let round = 0; round < rounds; round += 1) {
   if (round === rounds - 1) {
     await pause(1_000);
     result.sessionKb = resident(agent);
+    result.ownKb = own(agent);
     const before = cpu(agent);
     await pause(still * 1_000);
     result.stillCpu = (cpu(agent) - before) / (still * 10);

@@ -16,6 +16,7 @@ struct Measured {
     click_to_screen_ms: Vec<f64>,
     idle_kb: f64,
     session_kb: f64,
+    own_kb: f64,
     after_kb: f64,
     still_cpu: f64,
     shown_ms: Vec<f64>,
@@ -49,6 +50,7 @@ pub async fn measure() -> Vec<Row> {
         Row::new("agent CPU, screen on which nothing moves", it.still_cpu, "%", Target::AtMost(1.0)),
         Row::new("agent, signed in, RSS", it.idle_kb / 1024.0, "MB", Target::None),
         Row::new("agent, one screen open, RSS", it.session_kb / 1024.0, "MB", Target::AtMost(15.0)),
+        Row::new("agent, one screen open, RSS without its file", it.own_kb / 1024.0, "MB", Target::None),
         Row::new("agent, after full screens, RSS", it.after_kb / 1024.0, "MB", Target::AtMost(15.0)),
     ]
 }

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { Shell } from "./support/shell.ts";
 import { anotherBrowser, expect, row, signIn, test } from "./support/world.ts";
 
@@ -111,7 +112,8 @@ test("a stranger sees nothing of the device", async ({ page, browser, server }) 
 test.describe("on a phone", () => {
   test.use({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
 
-  test("a shell opens and its keys help", async ({ page }) => {
+  test("only with fingers: open, type, interrupt, paste, disconnect", async ({ page, context, device }, info) => {
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     await page.goto("/devices");
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
     await row(page).getByText("Connect via").tap();
@@ -120,12 +122,30 @@ test.describe("on a phone", () => {
     const shell = new Shell(await opened);
     await shell.live();
     await shell.page.locator("#terminal").tap();
-    expect(await shell.run("echo small")).toBe("small");
-    await shell.type("cat");
+    // As a phone's keyboard does: text, and a line end.
+    await shell.page.keyboard.insertText("cd /; ls");
+    await shell.page.keyboard.press("Enter");
+    await shell.shows(/\betc\b/);
+    await shell.page.keyboard.insertText("cat");
+    await shell.page.keyboard.press("Enter");
     const keys = shell.page.getByRole("button", { name: "Keys", exact: true });
     if ((await keys.getAttribute("aria-expanded")) !== "true") await keys.tap();
     await shell.page.getByRole("button", { name: "Ctrl+C" }).tap();
     await shell.shows(/\^C/);
+    await shell.page.evaluate(() => navigator.clipboard.writeText("echo from-a-phone"));
+    await shell.page.getByRole("button", { name: "Paste", exact: true }).tap();
+    await shell.shows(/echo from-a-phone$/m);
+    await shell.page.keyboard.press("Enter");
+    await shell.shows(/^from-a-phone$/m);
+    // Round trip and path, and all of the bar's buttons, within the width of a phone.
+    await expect(shell.page.locator("#state-detail")).toContainText(/ms$/);
+    await shell.page.getByRole("button", { name: "Connection details" }).tap();
+    await expect(shell.page.locator("#detail-rtt")).toContainText("ms");
     expect(await shell.page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    await shell.page.screenshot({ path: join(String(info.config.metadata["artefacts"]), "pages", "shell-touch.png") });
+    await shell.page.getByRole("button", { name: "Connection details" }).tap();
+    await shell.page.getByRole("button", { name: "Disconnect" }).tap();
+    await shell.ended(/You disconnected/);
+    await expect.poll(() => device.children()).toEqual([]);
   });
 });
