@@ -124,7 +124,6 @@ test("files that are dropped on the shell's window go beside it", async ({ page,
   await expect(before.page.locator("#toasts")).toContainText("file transfer is switched off");
   await before.page.close();
   await device.connect("files", "on");
-  await page.goto("/devices");
   await expect(row(page).getByTitle("File transfer is allowed")).toBeVisible();
 
   const shell = await Shell.choose(page, row(page));
@@ -295,7 +294,7 @@ base("an administrator switches it off for an organisation; a member cannot", as
   await expect(files.page.locator("#curtain")).toContainText("File transfer is switched off for the devices of Kiosks");
 
   await page.goto(`${root}/audit-log`);
-  await expect(page.getByText("File uploaded (reported by the device)").first()).toBeVisible();
+  await expect(page.getByRole("row").filter({ hasText: "File uploaded (reported by the device)" })).toBeVisible();
   await expect(page.getByText(/“mine.txt”, 4 bytes, SHA-256 [0-9a-f]{64}, in a session of Mem/)).toBeVisible();
   await device.stop();
 });
