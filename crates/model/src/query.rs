@@ -71,15 +71,19 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads what somebody typed. Nothing is an error: what is no filter is a word. A filter without its
-    /// value, as it stands while somebody types, filters nothing.
+    /// Reads what somebody typed. Nothing is an error: what is no filter is a word. A text beyond the
+    /// limits matches no device: what is left out of it could have left devices out.
     pub fn parse(text: &str) -> Self {
         let mut query = Self::default();
-        for part in parts(text).take(MAX_PARTS) {
+        let mut all = parts(text);
+        for part in all.by_ref().take(MAX_PARTS) {
             match part {
                 Part::Filter(qualifier, value) => query.filter(qualifier, value),
                 Part::Word(word) => query.words.push(fold(word)),
             }
+        }
+        if all.next().is_some() || text.chars().nth(MAX_QUERY).is_some() {
+            query.words.push(NOWHERE.to_owned());
         }
         query
     }
@@ -105,6 +109,9 @@ impl Query {
     }
 }
 
+/// A word that no device has: control characters are taken out of names and serial numbers.
+const NOWHERE: &str = "\u{1}";
+
 /// A part of a query as it was typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
@@ -120,7 +127,7 @@ impl Part<'_> {
         match self {
             Self::Filter(qualifier, value) => format!("{}:{value}", qualifier.as_str()),
             Self::Word(word) => {
-                let plain = !word.contains(char::is_whitespace) && part(word) == Some(self);
+                let plain = !word.contains(char::is_whitespace) && part(word) == self;
                 if plain && !word.starts_with('"') { word.to_owned() } else { format!("\"{word}\"") }
             }
         }
@@ -148,19 +155,17 @@ pub fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
             }
             let (word, after) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
             rest = after;
-            if let Some(part) = part(word) {
-                return Some(part);
-            }
+            return Some(part(word));
         }
     })
 }
 
-fn part(word: &str) -> Option<Part<'_>> {
+fn part(word: &str) -> Part<'_> {
     let filter = word.split_once(':').and_then(|(name, value)| Some((Qualifier::named(name)?, value)));
     match filter {
-        Some((_, "")) => None,
-        Some((qualifier, value)) => Some(Part::Filter(qualifier, value)),
-        None => Some(Part::Word(word)),
+        // `tag:` alone is text. Left out, a script whose variable is empty would get every device.
+        Some((qualifier, value)) if !value.is_empty() => Part::Filter(qualifier, value),
+        _ => Part::Word(word),
     }
 }
 
@@ -215,8 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_filter_filters_nothing() {
-        assert!(Query::parse("model: tag:").is_empty());
+    fn a_filter_without_a_value_is_text_and_not_every_device() {
+        assert_eq!(Query::parse("model: TAG:").words, ["model:", "tag:"]);
+    }
+
+    #[test]
+    fn what_is_too_long_matches_nothing_instead_of_more() {
+        let many = vec!["a"; MAX_PARTS].join(" ");
+        assert_eq!(Query::parse(&many).words.len(), MAX_PARTS);
+        for text in [format!("{many} b"), format!("{} tag:x", "a".repeat(MAX_QUERY))] {
+            assert_eq!(Query::parse(&text).words.last().map(String::as_str), Some(NOWHERE), "{text}");
+        }
+        assert!(!Query::parse(&"a".repeat(MAX_QUERY)).words.contains(&NOWHERE.to_owned()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { join, lastWord, takeFilters } from "./search-query";
+import { join, lastWord, takeFilters, withoutUnfinished } from "./search-query";
 
 test("a filter becomes a chip when it is finished", () => {
   assert.deepEqual(takeFilters("tag:kiosk"), { filters: [], rest: "tag:kiosk" });
@@ -23,6 +23,12 @@ test("suggestions go on from the last word", () => {
   assert.equal(lastWord("front "), "");
   assert.equal(lastWord('x "two wo'), '"two wo');
   assert.equal(lastWord(""), "");
+});
+
+test("a filter that has no value yet is not asked for while it is typed", () => {
+  assert.equal(withoutUnfinished("front TAG:"), "front ");
+  assert.equal(withoutUnfinished("is:"), "");
+  for (const text of ["tag:k", "tag: ", "stag:", "front", ""]) assert.equal(withoutUnfinished(text), text);
 });
 
 test("chips and text are one query", () => {

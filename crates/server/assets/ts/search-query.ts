@@ -28,6 +28,12 @@ export function lastWord(text: string): string {
   return last;
 }
 
+/** What was typed without a filter at its end that has no value yet: while somebody types one, the list
+    stays. */
+export function withoutUnfinished(text: string): string {
+  return text.replace(/(^|\s)(model|memory|os|tag|is):$/iu, "$1");
+}
+
 /** One query of filters and what is left. */
 export function join(filters: string[], rest: string): string {
   return [...filters, rest.trim()].filter((part) => part !== "").join(" ");

@@ -1,7 +1,7 @@
 // The search bar of the Devices tab: filters are chips, results come while somebody types, and the
 // address says what is shown. Without this script it is a form.
 import { showResults } from "./live";
-import { join, lastWord, takeFilters } from "./search-query";
+import { join, lastWord, takeFilters, withoutUnfinished } from "./search-query";
 import { type Suggestion, Suggestions } from "./suggestions";
 
 /** Milliseconds of quiet before the server is asked: a fast typist's keys are further apart. */
@@ -56,7 +56,7 @@ class Search {
   run(step: boolean): void {
     clearTimeout(this.timer);
     const url = new URL(this.form.action);
-    const query = this.query();
+    const query = join(this.filters(), step ? this.input.value : withoutUnfinished(this.input.value));
     if (query) url.searchParams.set("query", query);
     this.linkChips();
     if (url.href !== location.href) {
@@ -91,10 +91,6 @@ class Search {
 
   private filters(): string[] {
     return [...this.chips.querySelectorAll<HTMLInputElement>("input[type=hidden]")].map((input) => input.value);
-  }
-
-  private query(): string {
-    return join(this.filters(), this.input.value);
   }
 
   /** Each chip's cross is a link to the list without it, for those who open it in another tab. */

@@ -11,7 +11,7 @@ use crate::live::Change;
 use bramble_model::Timestamp;
 use bramble_model::audit::{Action, Source};
 use bramble_model::deployment::{SUPERSEDED, Word};
-use bramble_model::query::{MAX_QUERY, Query};
+use bramble_model::query::Query;
 use bramble_store::StoreError;
 use bramble_store::deployments::NewDeployment;
 use bramble_store::devices::Device;
@@ -74,9 +74,9 @@ pub async fn preview(
     artefact: ArtefactId,
     query: &str,
 ) -> Result<RolloutId, RolloutError> {
-    let query: String = query.chars().take(MAX_QUERY).collect();
     let (account, now) = (by.account(), app.clock.now());
-    let members = matching(app, by, &query).await?;
+    // One that is too long finds nothing, and gets no further.
+    let members = matching(app, by, query).await?;
     let skipped = members.iter().filter(|it| it.outcome == Outcome::Skipped).count() as u64;
     let total = members.len() as u64 - skipped;
     if total == 0 {
@@ -92,7 +92,7 @@ pub async fn preview(
         id: app.random.id(),
         account,
         artefact,
-        query,
+        query: query.to_owned(),
         state: State::Preview,
         total,
         skipped,

@@ -19,7 +19,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use bramble_model::account::Deed;
 use bramble_model::deployment::Word;
-use bramble_model::query::MAX_QUERY;
 use bramble_store::StoreError;
 use bramble_store::deployments::Filter;
 use bramble_store::rollouts::{Member, Rollout, State as RolloutState};
@@ -145,7 +144,7 @@ async fn form(app: &App, reader: &Reader, wish: &Wish, error: &str, status: Stat
     let shown = New {
         frame: place.frame(app, &reader.who),
         tab: place.tab(),
-        query: wish.query.chars().take(MAX_QUERY).collect(),
+        query: wish.query.clone(),
         choices,
         more,
         error: error.to_owned(),
