@@ -215,6 +215,9 @@ async fn approve_in(
     if !tx.lock_account(account).await? {
         return Err(LinkingError::NotFound);
     }
+    // Again under the lock, so that whoever was removed a moment ago adds nothing.
+    let standing = tx.standing(by.user, account, now).await?;
+    standing.filter(|s| s.may(Deed::ManageDevices)).ok_or(LinkingError::NotFound)?;
     let done = if let Some(id) = replace {
         let existing = tx.device(account, id).await?;
         let fitting = existing.filter(|d| d.serial_number == claim.serial_number && !d.linked_by_identity);

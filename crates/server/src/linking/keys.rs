@@ -108,6 +108,11 @@ async fn make(
     if !tx.lock_account(account).await? {
         return Err(LinkingError::NotFound);
     }
+    if let Some(person) = created_by {
+        // Again under the lock, so that whoever was removed a moment ago makes none.
+        let standing = tx.standing(person, account, now).await?;
+        standing.filter(|s| s.may(Deed::ManageKeys)).ok_or(LinkingError::NotFound)?;
+    }
     if kind == AccountKind::Personal {
         make_room(app, &tx, account, actor).await?;
     }

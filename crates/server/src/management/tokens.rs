@@ -88,6 +88,11 @@ async fn make(
     if !tx.lock_account(account).await? {
         return Err(TokenError::NotFound);
     }
+    if let Some(person) = created_by {
+        // Again under the lock, so that whoever was removed a moment ago makes none.
+        let standing = tx.standing(person, account, at).await?;
+        standing.filter(|it| it.may(Deed::ManageKeys)).ok_or(TokenError::NotFound)?;
+    }
     let organisation = tx.account(account).await?.filter(|it| it.kind == AccountKind::Organisation);
     let organisation = organisation.ok_or(TokenError::NotFound)?.name;
     if tx.count_api_tokens(account).await? >= MAX_TOKENS {

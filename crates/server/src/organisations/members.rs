@@ -21,6 +21,8 @@ use bramble_wire::{AccountId, UserId};
 pub const PAGE: u64 = 100;
 /// What somebody reads whose session ends with the membership.
 pub const NO_LONGER_A_MEMBER: &str = "You no longer have access to this device.";
+/// What somebody reads whose session ends with their role.
+const ANOTHER_ROLE: &str = "Your role in the organisation changed. Open the session again.";
 
 /// A member as the list shows it, and who asks.
 #[derive(Debug)]
@@ -68,6 +70,7 @@ pub async fn find(
 }
 
 /// Gives a member another role. `from` is what the caller saw: if it changed meanwhile, nothing happens.
+/// Their sessions to the organisation's devices end: each was opened with the role before.
 pub async fn change_role(
     app: &App,
     by: &SignedIn,
@@ -97,7 +100,9 @@ pub async fn change_role(
     } else if revoke_keys {
         revoke_keys_of(app, &tx, &actor, account, user).await?;
     }
+    let ended = tx.end_sessions(Which::Member(account, user), ANOTHER_ROLE, app.clock.now()).await?;
     tx.commit().await?;
+    sessions::tell_ended(app, &ended, ANOTHER_ROLE);
     app.outbox.wake();
     tracing::info!(organisation.id = %account, user.id = %user, role = to.as_str(), "role changed");
     Ok(())

@@ -149,6 +149,9 @@ pub async fn open(app: &App, by: &SignedIn, wish: &OpenSession) -> Result<Sessio
     if !tx.lock_account(device.account).await? {
         return Err(SessionError::NotFound);
     }
+    // Again under the lock: whoever was removed a moment ago opens nothing.
+    let standing = tx.standing(by.user, device.account, now).await?;
+    standing.filter(|s| s.may(Deed::OpenSession)).ok_or(SessionError::NotFound)?;
     if wish.kind == SessionKind::Files {
         let account = tx.account(device.account).await?.ok_or(SessionError::NotFound)?;
         if account.files_forbidden {

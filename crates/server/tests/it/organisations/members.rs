@@ -94,6 +94,14 @@ async fn removal_ends_the_sessions_and_the_sight_of_the_devices() {
         let (theirs, his) = (open(&device).await, open(&own).await);
         assert_eq!((theirs.status, his.status), (StatusCode::CREATED, StatusCode::CREATED));
         let mut events = bob.listen(&theirs.text("id")).await.expect("a stream");
+        let up = [("from", "member"), ("role", "administrator")];
+        assert_eq!(ann.post(&of(shed, &bob, "role"), &up).await.status, StatusCode::SEE_OTHER);
+        let (name, data) = events.next().await.expect("the end");
+        assert_eq!(name, "end");
+        assert!(data.contains("Your role in the organisation changed"), "{data}");
+        let theirs = open(&device).await;
+        assert_eq!(theirs.status, StatusCode::CREATED, "with the new role: {}", theirs.body);
+        let mut events = bob.listen(&theirs.text("id")).await.expect("a stream");
         assert_eq!(ann.post(&of(shed, &bob, "remove"), &[]).await.status, StatusCode::SEE_OTHER);
         let (name, data) = events.next().await.expect("the end");
         assert_eq!(name, "end");
@@ -103,6 +111,44 @@ async fn removal_ends_the_sessions_and_the_sight_of_the_devices() {
         // What is his own goes on.
         let live = desk.app.store.session(his.text("id").parse().expect("an id")).await.expect("reads");
         assert!(live.expect("a session").ended_at.is_none());
+    }
+}
+
+/// What somebody does at the very moment of their removal is done before it, and taken back by it, or not
+/// at all.
+#[tokio::test]
+async fn nothing_outlives_a_removal_that_happens_at_the_same_moment() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let desk = Desk::on(engine).await;
+        let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+        let shed = desk.organisation(&ann, "Shed").await;
+        let device = desk.device(&ann, "s1").await.online().await;
+        desk.give(&ann, &device, shed).await;
+        for round in 0..10 {
+            desk.join(shed, &bob, Role::Administrator).await;
+            let (remove, revoke) = (of(shed, &bob, "remove"), [("revoke", "yes")]);
+            let (tokens, keys) =
+                (format!("/organisations/{shed}/api-tokens"), format!("/organisations/{shed}/auth-keys"));
+            let wish = json!({ "device_id": device.id, "kind": "shell" });
+            let key = [("description", "k"), ("ttl_days", "7")];
+            let (removed, opened, token, key) = tokio::join!(
+                ann.post(&remove, &revoke),
+                bob.fetch("POST", "/sessions", wish),
+                bob.post(&tokens, &[("description", "t")]),
+                bob.post(&keys, &key),
+            );
+            assert_eq!(removed.status, StatusCode::SEE_OTHER, "{engine:?} {round}");
+            if opened.status == StatusCode::CREATED {
+                let id = opened.text("id").parse().expect("an id");
+                let session = desk.app.store.session(id).await.expect("reads").expect("a session");
+                assert!(session.ended_at.is_some(), "{engine:?} {round}: the session outlives the removal");
+            }
+            let (made, now) = (&desk.app.store, desk.app.clock.now());
+            let left = made.api_tokens_by(shed, bob.user).await.expect("reads").len();
+            assert_eq!(left, 0, "{engine:?} {round}: a token was left, {}", token.status);
+            let left = made.usable_auth_keys_by(shed, bob.user, now).await.expect("reads").len();
+            assert_eq!(left, 0, "{engine:?} {round}: a key was left, {}", key.status);
+        }
     }
 }
 
