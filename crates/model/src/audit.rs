@@ -73,6 +73,7 @@ actions! {
     DeviceDeleted = "device_deleted", "Device deleted";
     DeviceSignedOut = "device_signed_out", "Device signed out";
     ShellStarted = "shell_started", "Remote shell session started";
+    ShellWatched = "shell_watched", "Remote shell watched";
     ScreenStarted = "screen_started", "Screen sharing session started";
     FilesStarted = "files_started", "File transfer session started";
     FileUploaded = "file_uploaded", "File uploaded (reported by the device)";

@@ -31,7 +31,7 @@ pub enum SecretKind {
     MailLink,
     /// What a device polls with while it waits for its code to be approved.
     DeviceCode,
-    /// Brings a browser back to the shell that a device keeps for it.
+    /// Brings a browser back to the shell that a device keeps for it, or lets one watch it.
     KeptShell,
 }
 

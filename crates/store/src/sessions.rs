@@ -22,6 +22,8 @@ pub struct Session {
     pub id: SessionId,
     /// What for.
     pub kind: SessionKind,
+    /// It only watches: what is typed in it goes nowhere.
+    pub watching: bool,
     /// Where it stands.
     pub state: State,
     /// The account of the device when it was opened.
@@ -51,6 +53,8 @@ pub struct NewSession {
     pub id: SessionId,
     /// What for.
     pub kind: SessionKind,
+    /// Only to watch.
+    pub watching: bool,
     /// The device's account.
     pub account: AccountId,
     /// The device.
@@ -196,6 +200,7 @@ impl Tx {
         let row = ActiveModel {
             id: Set(new.id.0),
             kind: Set(new.kind.as_str().to_owned()),
+            watching: Set(new.watching),
             state: Set(State::Waiting.as_str().to_owned()),
             account_id: Set(new.account.0),
             device_id: Set(new.device.0),
@@ -279,6 +284,7 @@ fn session(row: &Model) -> Option<Session> {
     Some(Session {
         id: row.id.into(),
         kind: kind(&row.kind)?,
+        watching: row.watching,
         state: State::parse(&row.state)?,
         account: row.account_id.into(),
         device: row.device_id.into(),

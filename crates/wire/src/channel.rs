@@ -32,6 +32,9 @@ pub const HEARTBEAT_TIMEOUT_SECONDS: u64 = 20;
 /// Seconds for which the device keeps a shell whose browser vanished.
 pub const KEPT_SECONDS: u64 = 120;
 
+/// Seconds within which an invitation to watch is used.
+pub const INVITATION_SECONDS: u64 = 600;
+
 /// What brings a browser back to its shell: 256 random bits, given by the device in the channel, good for one
 /// use. The server never sees it, and it never prints itself.
 ///
@@ -80,6 +83,16 @@ pub enum ToShell {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seen: Option<u64>,
     },
+    /// From a watcher, instead of [`ToShell::Start`]: show me the shell that this invitation belongs to. Answered
+    /// with [`FromShell::Watching`] or [`FromShell::Gone`].
+    Watch {
+        /// From [`FromShell::Invited`], which its owner passed on.
+        code: ShellToken,
+    },
+    /// Let one person watch. Answered with [`FromShell::Invited`].
+    Invite,
+    /// Nobody watches any more, and open invitations are void.
+    StopWatching,
     /// The window changed.
     Resize {
         /// Columns.
@@ -127,6 +140,28 @@ pub enum FromShell {
     },
     /// There is no such shell, or none for this person.
     Gone,
+    /// For the owner: lets one person watch, once, within [`INVITATION_SECONDS`].
+    Invited {
+        /// The server never sees it.
+        code: ShellToken,
+    },
+    /// For the owner, at each change: who watches now. What they type goes nowhere.
+    Watchers {
+        /// Their display names.
+        names: Vec<String>,
+    },
+    /// For the watcher: it is this person's shell, and output only.
+    Watching {
+        /// Display name.
+        owner: String,
+    },
+    /// For the watcher: the size of the owner's window, before the output that fits it.
+    Size {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
     /// The shell ended; all of its output came before this.
     Exit {
         /// Exit status, if it exited.

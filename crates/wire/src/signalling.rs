@@ -47,6 +47,10 @@ pub struct OpenSession {
     pub device_id: DeviceId,
     /// What for.
     pub kind: SessionKind,
+    /// Only to watch a shell that somebody else runs, who gave an invitation. The device asks for that; the server
+    /// tells it that this session's input goes nowhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watch: bool,
 }
 
 /// 201 of `POST /sessions`.

@@ -42,6 +42,9 @@ pub(crate) enum Heard {
         rows: u16,
     },
     Credit(u64),
+    Watch(ShellToken),
+    Invite,
+    StopWatching,
     /// About files; `None` if it was not understood.
     Files(Option<ToFiles>),
     /// Bytes for what is behind the session, where the message itself holds them.
@@ -120,6 +123,9 @@ fn on_work(label: &str, binary: bool, data: &[u8]) -> Heard {
     match serde_json::from_slice(data) {
         Ok(ToShell::Start { cols, rows }) => Heard::Start { cols, rows },
         Ok(ToShell::Attach { token, cols, rows, seen }) => Heard::Attach { token, cols, rows, seen },
+        Ok(ToShell::Watch { code }) => Heard::Watch(code),
+        Ok(ToShell::Invite) => Heard::Invite,
+        Ok(ToShell::StopWatching) => Heard::StopWatching,
         Ok(ToShell::Resize { cols, rows }) => Heard::Resize { cols, rows },
         Ok(ToShell::Credit { bytes }) => Heard::Credit(bytes),
         Err(_) => Heard::Unknown,

@@ -7,22 +7,40 @@
 use super::Input;
 use super::pty::{PtyEvent, Wants};
 use super::shell::Running;
+use super::watch::Watcher;
 use bramble_model::{Secret, SecretHash, SecretKind, SharedRandom};
 use bramble_wire::UserId;
-use bramble_wire::channel::{FromShell, MAX_MESSAGE, ShellToken};
+use bramble_wire::channel::{FromShell, INVITATION_SECONDS, MAX_MESSAGE, ShellToken};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// Where the shell is to go.
-pub(crate) type Ask = oneshot::Sender<Box<Running>>;
+/// What may wait for the task that holds a shell.
+const ASKS: usize = 8;
+
+/// What others ask of the task that holds a shell.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// Its person is back: give it away.
+    Shell(oneshot::Sender<Box<Running>>),
+    /// Somebody who was invited: show it to them.
+    Watch(Watcher),
+    /// A watcher left.
+    Left,
+}
 
 /// All shells of this device that somebody could come back to. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Keeper {
     random: SharedRandom,
-    held: Arc<Mutex<Vec<Held>>>,
+    held: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    shells: Vec<Held>,
+    invitations: Vec<Invitation>,
 }
 
 #[derive(Debug)]
@@ -32,11 +50,22 @@ struct Held {
     ask: mpsc::Sender<Ask>,
 }
 
+#[derive(Debug)]
+struct Invitation {
+    code: SecretHash,
+    /// The shell's token.
+    shell: SecretHash,
+    owner: String,
+    until: Instant,
+    ask: mpsc::Sender<Ask>,
+}
+
 /// A shell that can be asked for; dropped, it no longer can.
 #[derive(Debug)]
 pub(crate) struct Hold {
     token: SecretHash,
     keeper: Keeper,
+    ask: mpsc::Sender<Ask>,
     asked: mpsc::Receiver<Ask>,
 }
 
@@ -50,22 +79,31 @@ impl Keeper {
     pub(crate) fn hold(&self, user: UserId) -> (ShellToken, Hold) {
         let secret = Secret::generate(SecretKind::KeptShell, &*self.random);
         let token = secret.hash();
-        let (ask, asked) = mpsc::channel(1);
-        self.lock().push(Held { token, user, ask });
-        (ShellToken(secret.expose().to_owned()), Hold { token, keeper: self.clone(), asked })
+        let (ask, asked) = mpsc::channel(ASKS);
+        self.lock().shells.push(Held { token, user, ask: ask.clone() });
+        (ShellToken(secret.expose().to_owned()), Hold { token, keeper: self.clone(), ask, asked })
     }
 
     /// Asks for the shell of this token and person. Of two that ask at once, one gets it.
     pub(crate) fn ask(&self, token: &ShellToken, user: UserId) -> Option<oneshot::Receiver<Box<Running>>> {
         let token = Secret::parse(SecretKind::KeptShell, &token.0)?.hash();
         let mut held = self.lock();
-        let at = held.iter().position(|held| held.token == token && held.user == user)?;
-        let Held { ask, .. } = held.swap_remove(at);
+        let at = held.shells.iter().position(|held| held.token == token && held.user == user)?;
+        let Held { ask, .. } = held.shells.swap_remove(at);
         let (reply, given) = oneshot::channel();
-        ask.try_send(reply).ok().map(|()| given)
+        ask.try_send(Ask::Shell(reply)).ok().map(|()| given)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Held>> {
+    /// Uses an invitation: where to ask, and whose shell it is.
+    pub(crate) fn invitation(&self, code: &ShellToken) -> Option<(mpsc::Sender<Ask>, String)> {
+        let code = Secret::parse(SecretKind::KeptShell, &code.0)?.hash();
+        let mut held = self.lock();
+        let at = held.invitations.iter().position(|invitation| invitation.code == code)?;
+        let Invitation { owner, until, ask, .. } = held.invitations.swap_remove(at);
+        (Instant::now() < until).then_some((ask, owner))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,17 +121,39 @@ impl Hold {
     }
 }
 
+impl Hold {
+    /// Lets one person watch this shell, in the name of its owner. An earlier invitation that nobody used is void.
+    pub(crate) fn invite(&self, owner: &str) -> ShellToken {
+        self.uninvite();
+        let secret = Secret::generate(SecretKind::KeptShell, &*self.keeper.random);
+        self.keeper.lock().invitations.push(Invitation {
+            code: secret.hash(),
+            shell: self.token,
+            owner: owner.to_owned(),
+            until: Instant::now() + Duration::from_secs(INVITATION_SECONDS),
+            ask: self.ask.clone(),
+        });
+        ShellToken(secret.expose().to_owned())
+    }
+
+    /// Takes the invitation back.
+    pub(crate) fn uninvite(&self) {
+        self.keeper.lock().invitations.retain(|invitation| invitation.shell != self.token);
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.keeper.lock().retain(|held| held.token != self.token);
+        self.uninvite();
+        self.keeper.lock().shells.retain(|held| held.token != self.token);
     }
 }
 
 /// What became of a shell without a browser.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Somebody came for it.
-    Asked(Ask),
+    /// Its person is back.
+    Asked(oneshot::Sender<Box<Running>>),
     /// It is over, or to be ended.
     Over(String),
 }
@@ -119,7 +179,11 @@ pub(crate) async fn wait(
                 Some(Input::RemoteCandidate(_) | Input::ServerContact(_)) => {}
                 None => listening = false,
             },
-            ask = Hold::asked(Some(&mut *hold)) => return Outcome::Asked(ask),
+            ask = Hold::asked(Some(&mut *hold)) => match ask {
+                Ask::Shell(reply) => return Outcome::Asked(reply),
+                Ask::Watch(watcher) => running.show_to(watcher),
+                Ask::Left => running.watchers.look(),
+            },
             event = running.pty.event(wants) => match event {
                 PtyEvent::Output => running.store(&mut chunk),
                 PtyEvent::Room => running.pass_input(),

@@ -23,6 +23,7 @@ mod queue;
 mod screen;
 mod shell;
 mod tail;
+mod watch;
 mod work;
 
 pub use files::FilesSettings;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use watch::Watch;
 use work::Work;
 
 /// Filter directives for the libraries beneath, to be added to any log filter: `turn_client_proto` writes
@@ -178,6 +180,8 @@ fn accept(id: &SessionId, offer: &Offer, settings: &SessionSettings) -> Result<p
         return Err(Refusal::BadOffer);
     }
     let work = match offer.kind {
+        SessionKind::Shell if settings.shell.is_none() => return Err(Refusal::ShellOff),
+        SessionKind::Shell if !offer.permissions.input => Work::Watch(Box::new(Watch::new())),
         SessionKind::Shell => Work::Shell(Shell::Waiting(settings.shell.clone().ok_or(Refusal::ShellOff)?)),
         // Keys are part of the stream to the VNC server, and the stream is not taken apart here.
         SessionKind::Vnc if !offer.permissions.input => return Err(Refusal::WatchOnly),

@@ -4,6 +4,7 @@ use super::credit::Credit;
 use super::pty::{Account, Program, Pty};
 use super::queue::Queue;
 use super::tail::Tail;
+use super::watch::{Watcher, Watchers};
 use bramble_wire::channel::{FromShell, ShellToken};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -96,7 +97,9 @@ pub(crate) enum Shell {
 pub(crate) struct Running {
     pub(crate) pty: Pty,
     pub(crate) credit: Credit,
+    pub(crate) watchers: Watchers,
     tail: Tail,
+    size: (u16, u16),
     input: Queue,
     dropped: u64,
     /// Nobody holds the terminal any more.
@@ -122,7 +125,9 @@ impl Shell {
                 *self = Self::Running(Box::new(Running {
                     pty,
                     credit: Credit::new(),
+                    watchers: Watchers::default(),
                     tail: Tail::default(),
+                    size: (cols, rows),
                     input: Queue::new(MOST_INPUT),
                     dropped: 0,
                     closed: false,
@@ -182,6 +187,7 @@ impl Running {
         let read = self.take_output(buffer);
         if let Read::Bytes(bytes) = read {
             self.tail.push(&buffer[..bytes], true);
+            self.watchers.output(&buffer[..bytes]);
         }
         read
     }
@@ -191,6 +197,7 @@ impl Running {
         let most = self.tail.room().min(chunk.len());
         if let Read::Bytes(bytes) = self.take_output(&mut chunk[..most]) {
             self.tail.push(&chunk[..bytes], false);
+            self.watchers.output(&chunk[..bytes]);
         }
     }
 
@@ -208,12 +215,29 @@ impl Running {
     /// A browser is back that has received so many bytes, or has none of the output. Says where it goes on.
     pub(crate) fn resume(&mut self, seen: Option<u64>, cols: u16, rows: u16) -> u64 {
         self.credit = Credit::new();
-        let size = self.pty.resize(cols, rows.saturating_add(u16::from(seen.is_none())));
-        // Programs draw all of it anew when the size changes, for a page that shows nothing yet.
-        if let Err(error) = size.and_then(|()| self.pty.resize(cols, rows)) {
+        if seen.is_none() {
+            // Programs draw all of it anew when the size changes, for a page that shows nothing yet.
+            self.resize(cols, rows.saturating_add(1));
+        }
+        self.resize(cols, rows);
+        self.watchers.tell_again();
+        self.tail.resume(seen)
+    }
+
+    /// The window has another size.
+    pub(crate) fn resize(&mut self, cols: u16, rows: u16) {
+        if let Err(error) = self.pty.resize(cols, rows) {
             tracing::debug!(%error, "terminal not resized");
         }
-        self.tail.resume(seen)
+        self.size = (cols, rows);
+        self.watchers.size(cols, rows);
+    }
+
+    /// Lets somebody watch.
+    pub(crate) fn show_to(&mut self, watcher: Watcher) {
+        let name = watcher.name.clone();
+        let let_in = self.watchers.join(watcher, self.size, self.tail.screen());
+        tracing::info!(watcher = %name, let_in, "somebody came to watch a shell");
     }
 
     fn take_output(&mut self, buffer: &mut [u8]) -> Read {

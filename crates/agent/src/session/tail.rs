@@ -72,6 +72,12 @@ impl Tail {
         from
     }
 
+    /// The last lines, for somebody who begins to watch.
+    pub(crate) fn screen(&self) -> Vec<u8> {
+        let skip = usize::try_from(self.last_lines() - self.start()).unwrap_or(usize::MAX);
+        self.bytes.range(skip.min(self.bytes.len())..).copied().collect()
+    }
+
     /// Where the held output begins.
     fn start(&self) -> u64 {
         self.end - self.bytes.len() as u64

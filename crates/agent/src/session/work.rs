@@ -5,14 +5,16 @@ use super::files::Files;
 use super::pty::{PtyEvent, Wants};
 use super::screen::Screen;
 use super::shell::{Read, Shell};
+use super::watch::{OVER, Watch};
 use bramble_wire::channel::{FILES, FromShell, SHELL, VNC};
 use bramble_wire::signalling::TransferReport;
 use std::time::{Duration, Instant};
 
-/// A shell, a screen or files.
+/// A shell, somebody else's shell, a screen or files.
 #[derive(Debug)]
 pub(crate) enum Work {
     Shell(Shell),
+    Watch(Box<Watch>),
     Screen(Box<Screen>),
     Files(Box<Files>),
 }
@@ -26,13 +28,15 @@ pub(crate) enum Ending {
     Screen(&'static str),
     /// In a sentence for people.
     Files(&'static str),
+    /// In a sentence for people.
+    Watch(&'static str),
 }
 
 impl Work {
     /// The name of its channel.
     pub(crate) fn label(&self) -> &'static str {
         match self {
-            Self::Shell(_) => SHELL,
+            Self::Shell(_) | Self::Watch(_) => SHELL,
             Self::Screen(_) => VNC,
             Self::Files(_) => FILES,
         }
@@ -41,6 +45,22 @@ impl Work {
     pub(crate) fn shell(&mut self) -> Option<&mut Shell> {
         match self {
             Self::Shell(shell) => Some(shell),
+            Self::Watch(_) | Self::Screen(_) | Self::Files(_) => None,
+        }
+    }
+
+    pub(crate) fn watch(&mut self) -> Option<&mut Watch> {
+        match self {
+            Self::Watch(watch) => Some(watch),
+            Self::Shell(_) | Self::Screen(_) | Self::Files(_) => None,
+        }
+    }
+
+    /// What the browser is to hear before more output.
+    pub(crate) fn words(&mut self) -> Option<FromShell> {
+        match self {
+            Self::Shell(shell) => shell.running().and_then(|shell| shell.watchers.news()),
+            Self::Watch(watch) => watch.words(),
             Self::Screen(_) | Self::Files(_) => None,
         }
     }
@@ -48,7 +68,7 @@ impl Work {
     pub(crate) fn files(&mut self) -> Option<&mut Files> {
         match self {
             Self::Files(files) => Some(files),
-            Self::Shell(_) | Self::Screen(_) => None,
+            Self::Shell(_) | Self::Watch(_) | Self::Screen(_) => None,
         }
     }
 
@@ -57,6 +77,7 @@ impl Work {
     pub(crate) fn credit(&mut self) -> usize {
         match self {
             Self::Shell(shell) => shell.running().map_or(0, |shell| shell.credit.left()),
+            Self::Watch(watch) => watch.credit.left(),
             Self::Screen(_) | Self::Files(_) => usize::MAX,
         }
     }
@@ -64,6 +85,8 @@ impl Work {
     pub(crate) fn spend(&mut self, bytes: usize) {
         if let Some(shell) = self.shell().and_then(Shell::running) {
             shell.credit.spend(bytes);
+        } else if let Some(watch) = self.watch() {
+            watch.credit.spend(bytes);
         }
     }
 
@@ -71,6 +94,7 @@ impl Work {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
         match self {
             Self::Shell(shell) => shell.running().map_or(Read::Nothing, |shell| shell.read(buffer)),
+            Self::Watch(watch) => watch.read(buffer),
             Self::Screen(screen) => screen.read(buffer),
             Self::Files(files) => files.read(buffer),
         }
@@ -84,6 +108,8 @@ impl Work {
                     shell.type_in(bytes);
                 }
             }
+            // Whoever watches does nothing else.
+            Self::Watch(_) => {}
             Self::Screen(screen) => screen.take(bytes),
             Self::Files(files) => files.take(bytes),
         }
@@ -95,7 +121,7 @@ impl Work {
             Self::Shell(shell) => shell.running().is_some_and(|shell| shell.lags()),
             Self::Screen(screen) => screen.lags(),
             // The browser waits by itself.
-            Self::Files(_) => false,
+            Self::Watch(_) | Self::Files(_) => false,
         }
     }
 
@@ -106,6 +132,9 @@ impl Work {
                 let shell = shell.running()?;
                 let output = room && shell.may_read() && shell.credit.left() > 0;
                 Some(Wants { output, room: shell.has_input(), exit: !shell.has_exited() })
+            }
+            Self::Watch(watch) => {
+                Some(Wants { output: room && watch.credit.left() > 0, room: false, exit: false })
             }
             Self::Screen(screen) => Some(screen.wants(room)),
             Self::Files(files) => Some(files.wants(room)),
@@ -119,6 +148,7 @@ impl Work {
                 Some(shell) => shell.pty.event(wants).await,
                 None => std::future::pending().await,
             },
+            (Self::Watch(watch), Some(wants)) => watch.event(wants.output).await,
             (Self::Screen(screen), Some(wants)) => screen.event(wants).await,
             (Self::Files(files), Some(wants)) => files.event(wants).await,
             _ => std::future::pending().await,
@@ -129,7 +159,7 @@ impl Work {
     pub(crate) fn hear(&mut self, event: PtyEvent) {
         match (event, self) {
             // The next refill reads.
-            (PtyEvent::Output, _) => {}
+            (PtyEvent::Output, _) | (PtyEvent::Room, Self::Watch(_)) => {}
             (PtyEvent::Room, Self::Screen(screen)) => screen.pass_input(),
             (PtyEvent::Room, Self::Files(files)) => files.pass_on(),
             (PtyEvent::Room, Self::Shell(shell)) => {
@@ -153,7 +183,7 @@ impl Work {
                 .filter(|shell| shell.credit.left() > 0)
                 .and_then(|shell| shell.drain_deadline()),
             Self::Screen(screen) => screen.deadline(),
-            Self::Files(_) => None,
+            Self::Watch(_) | Self::Files(_) => None,
         }
     }
 
@@ -167,6 +197,7 @@ impl Work {
                 *shell = Shell::Gone;
                 Some(Ending::Shell(ending))
             }
+            Self::Watch(watch) => watch.is_over().then_some(Ending::Watch(OVER)),
             Self::Screen(screen) => screen.ending(now).map(Ending::Screen),
             Self::Files(files) => files.ending().map(Ending::Files),
         }
@@ -176,6 +207,8 @@ impl Work {
     pub(crate) fn hang_up(&mut self) {
         if let Some(shell) = self.shell().and_then(Shell::running) {
             shell.pty.hang_up();
+        } else if let Some(watch) = self.watch() {
+            watch.stop();
         }
     }
 

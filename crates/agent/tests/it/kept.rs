@@ -9,34 +9,34 @@ use bramble_wire::channel::FromShell;
 use std::sync::Arc;
 use std::time::Duration;
 
-const ADA: &str = "0a0a0a0a-89ab-4cde-8f01-23456789abcd";
-const BOB: &str = "0b0b0b0b-89ab-4cde-8f01-23456789abcd";
+pub const ADA: &str = "0a0a0a0a-89ab-4cde-8f01-23456789abcd";
+pub const BOB: &str = "0b0b0b0b-89ab-4cde-8f01-23456789abcd";
 
-fn keeping() -> SessionSettings {
+pub fn keeping() -> SessionSettings {
     let mut settings = settings();
     settings.keeper = Some(Keeper::new(Arc::new(SeededRandom::new(7))));
     settings
 }
 
-fn user(id: &str) -> UserId {
+pub fn user(id: &str) -> UserId {
     id.parse().expect("an id")
 }
 
-async fn visit_of(settings: &SessionSettings, id: &str) -> Visit {
+pub async fn visit_of(settings: &SessionSettings, id: &str) -> Visit {
     let id = user(id);
     let mut visit = Visit::begin_with(settings.clone(), |offer| offer.user.id = Some(id)).await;
     visit.until_connected().await;
     visit
 }
 
-async fn with_shell(settings: &SessionSettings, id: &str) -> Visit {
+pub async fn with_shell(settings: &SessionSettings, id: &str) -> Visit {
     let id = user(id);
     let mut visit = Visit::begin_with(settings.clone(), |offer| offer.user.id = Some(id)).await;
     visit.start().await;
     visit
 }
 
-fn token(visit: &Visit) -> String {
+pub fn token(visit: &Visit) -> String {
     let last = visit.told.iter().rev().find_map(|said| match said {
         FromShell::Started { token, .. } => token.clone(),
         FromShell::Attached { token, .. } => Some(token.clone()),
@@ -45,7 +45,7 @@ fn token(visit: &Visit) -> String {
     last.expect("a token").0
 }
 
-fn attach(visit: &Visit, token: &str, seen: Option<usize>) {
+pub fn attach(visit: &Visit, token: &str, seen: Option<usize>) {
     let mut words = serde_json::json!({"type": "attach", "token": token, "cols": 80, "rows": 24});
     if let Some(seen) = seen {
         words["seen"] = seen.into();
@@ -53,7 +53,7 @@ fn attach(visit: &Visit, token: &str, seen: Option<usize>) {
     visit.say("shell", &words.to_string());
 }
 
-async fn attached(visit: &mut Visit) -> u64 {
+pub async fn attached(visit: &mut Visit) -> u64 {
     let from = |it: &Visit| {
         it.told.iter().find_map(|said| match said {
             FromShell::Attached { from, .. } => Some(*from),
@@ -64,12 +64,12 @@ async fn attached(visit: &mut Visit) -> u64 {
     from(visit).expect("just seen")
 }
 
-async fn gone(visit: &mut Visit) {
+pub async fn gone(visit: &mut Visit) {
     visit.until("that there is none", |it| it.told.contains(&FromShell::Gone)).await;
 }
 
 /// The page goes, and says that it may come back.
-async fn away(visit: &mut Visit) {
+pub async fn away(visit: &mut Visit) {
     visit.say("control", r#"{"type":"away"}"#);
     visit.until("the end of the connection", |it| it.closed).await;
 }

@@ -21,3 +21,4 @@ mod session_bus;
 mod systemd;
 mod update;
 mod visit;
+mod watch;

@@ -222,19 +222,6 @@ async fn a_browser_that_never_comes_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_watcher_cannot_type() {
-    let mut visit = Visit::begin_with(settings(), |offer| offer.permissions.input = false).await;
-    visit.start().await;
-    visit.type_in("echo no''pe\n");
-    visit.say("control", r#"{"type":"ping","seq":1}"#);
-    visit.say("shell", r#"{"type":"resize","cols":20,"rows":5}"#);
-    visit.until("a pong", |it| it.control.contains(&Control::Pong { seq: 1 })).await;
-    visit.input.send(Input::End { reason: "Enough.".to_owned() }).await.expect("a session");
-    visit.until_ended().await;
-    assert!(!visit.screen.contains("nope") && !visit.screen.contains("echo"), "{}", visit.screen);
-}
-
-#[tokio::test]
 async fn channels_without_end_are_the_end() {
     let mut visit = Visit::with_shell(settings()).await;
     let shell = visit.shell_process().await;

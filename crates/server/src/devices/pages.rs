@@ -314,7 +314,7 @@ async fn look(app: &App, who: &SignedIn, id: &str) -> Result<Panel, DeviceError>
     let row = rows(app, &standing, vec![device.clone()]).await?.pop().ok_or(DeviceError::NotFound)?;
     let session = |(session, name): (bramble_store::sessions::Session, String)| SessionRow {
         id: session.id,
-        kind: sessions::kind_words(session.kind),
+        kind: sessions::words_for(&session),
         who: name,
         since: Moment::new(session.opened_at, now),
         path: match session.path {

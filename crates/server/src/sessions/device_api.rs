@@ -76,7 +76,7 @@ async fn offer(
         sdp,
         ice_servers: app.relay_ice_servers(session.id, Side::Device),
         user: Visitor { name: person.name, id: Some(person.id) },
-        permissions: Permissions { input: true, files: session.kind == SessionKind::Files },
+        permissions: Permissions { input: !session.watching, files: session.kind == SessionKind::Files },
     }))
 }
 

@@ -136,11 +136,19 @@ pub fn kind_words(kind: SessionKind) -> &'static str {
     }
 }
 
+/// Words for people, for one session.
+pub fn words_for(session: &Session) -> &'static str {
+    if session.watching { "Remote shell, watching" } else { kind_words(session.kind) }
+}
+
 /// Opens a session: policy, a row, a line in the audit log. The offer follows.
 pub async fn open(app: &App, by: &SignedIn, wish: &OpenSession) -> Result<SessionOpened, SessionError> {
     let (device, standing) = devices::find(app, by, wish.device_id).await?;
     if !standing.may(Deed::OpenSession) {
         return Err(SessionError::NotFound);
+    }
+    if wish.watch && wish.kind != SessionKind::Shell {
+        return Err(SessionError::NotAllowed("Only a remote shell can be watched.".to_owned()));
     }
     reachable(app, &device, wish.kind)?;
     let id: SessionId = app.random.id();
@@ -168,6 +176,7 @@ pub async fn open(app: &App, by: &SignedIn, wish: &OpenSession) -> Result<Sessio
     let new = NewSession {
         id,
         kind: wish.kind,
+        watching: wish.watch,
         account: device.account,
         device: device.id,
         user: by.user,
@@ -176,6 +185,7 @@ pub async fn open(app: &App, by: &SignedIn, wish: &OpenSession) -> Result<Sessio
     };
     tx.insert_session(new).await?;
     let action = match wish.kind {
+        SessionKind::Shell if wish.watch => Action::ShellWatched,
         SessionKind::Shell => Action::ShellStarted,
         SessionKind::Vnc => Action::ScreenStarted,
         SessionKind::Files => Action::FilesStarted,
@@ -295,7 +305,7 @@ pub async fn end_by_administrator(
     if ended.is_empty() {
         return Ok(false);
     }
-    let details = format!("{} of {person}", kind_words(session.kind));
+    let details = format!("{} of {person}", words_for(&session));
     let (actor, subject) = (Actor::person(by), audit::device(device));
     audit::record(app, &tx, device.account, &actor, Action::SessionEnded, subject, details).await?;
     tx.commit().await?;

@@ -116,6 +116,30 @@ async fn a_browser_and_a_device_find_each_other() {
 }
 
 #[tokio::test]
+async fn who_watches_has_the_right_to_the_device_a_line_in_the_audit_log_and_no_input() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let (ann, eve) = (desk.person("ann").await, desk.person("eve").await);
+        let mut device = desk.device(&ann, "s1").await.online().await;
+        let wish = |kind: &str| json!({ "device_id": device.id, "kind": kind, "watch": true });
+        let stranger = eve.fetch("POST", "/sessions", wish("shell")).await;
+        assert_eq!(stranger.status, StatusCode::NOT_FOUND);
+        assert_eq!(ann.fetch("POST", "/sessions", wish("vnc")).await.status, StatusCode::CONFLICT);
+        let opened = ann.fetch("POST", "/sessions", wish("shell")).await;
+        assert_eq!(opened.status, StatusCode::CREATED, "{}", opened.body);
+        let session = opened.text("id");
+        assert_eq!(offer(&ann, &session).await, StatusCode::NO_CONTENT);
+        assert_eq!(device.order().await, order(Command::Session { id: id(&session) }));
+        let fetched = device.call("GET", &of_device(&session, "offer"), Value::Null).await.json();
+        assert_eq!(fetched["permissions"]["input"], json!(false));
+        assert!(ann.get(&format!("/devices/{}", device.id)).await.body.contains("Remote shell, watching"));
+        let audit = desk.audit(ann.account).await;
+        assert!(audit.contains(&"Remote shell watched".to_owned()));
+        assert!(!audit.contains(&"Remote shell session started".to_owned()));
+    }
+}
+
+#[tokio::test]
 async fn only_its_browser_and_its_device_reach_a_session() {
     let desk = Desk::new().await;
     let (ann, eve) = (desk.person("ann").await, desk.person("eve").await);

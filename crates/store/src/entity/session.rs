@@ -18,6 +18,7 @@ pub(crate) struct Model {
     pub ended_at: Option<i64>,
     pub path: Option<String>,
     pub reason: Option<String>,
+    pub watching: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,7 @@ mod m0011_suggestions;
 mod m0013_screen;
 mod m0014_finding;
 mod m0017_files;
+mod m0018_watching;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_screen::Migration),
             Box::new(m0014_finding::Migration),
             Box::new(m0017_files::Migration),
+            Box::new(m0018_watching::Migration),
         ]
     }
 }

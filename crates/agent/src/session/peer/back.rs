@@ -1,4 +1,5 @@
-//! The way back to a shell: a browser asks for it, its session hands it over, and with nobody there it waits.
+//! The way back to a shell: a browser asks for it, its session hands it over, and with nobody there it waits. And
+//! the way of others to watch it.
 
 use super::super::Input;
 use super::super::kept::{self, Ask, Hold, Outcome};
@@ -56,6 +57,9 @@ impl Peer {
 
     /// The browser says that it had a shell here.
     pub(super) fn ask_for_shell(&mut self, token: &ShellToken, cols: u16, rows: u16, seen: Option<u64>) {
+        if let Some(watch) = self.work.watch() {
+            return watch.refuse();
+        }
         if self.coming.is_some() || !self.work.shell().is_some_and(|shell| shell.is_waiting()) {
             return;
         }
@@ -82,8 +86,50 @@ impl Peer {
         self.say_shell(&FromShell::Attached { tty, token, from });
     }
 
+    /// Another session wants something of this one's shell.
+    pub(super) fn hear_ask(&mut self, ask: Ask) {
+        let running = self.work.shell().and_then(Shell::running);
+        match (ask, running) {
+            (Ask::Shell(reply), _) => self.give_shell(reply),
+            (Ask::Watch(watcher), Some(running)) => running.show_to(watcher),
+            (Ask::Left, Some(running)) => running.watchers.look(),
+            // Its sender is dropped, which says enough.
+            (Ask::Watch(_) | Ask::Left, None) => {}
+        }
+    }
+
+    /// The owner lets somebody watch.
+    pub(super) fn invite(&mut self) {
+        let runs = self.work.shell().and_then(Shell::running).is_some();
+        if let Some(hold) = self.hold.as_ref().filter(|_| runs) {
+            let code = hold.invite(&self.visitor);
+            self.say_shell(&FromShell::Invited { code });
+        }
+    }
+
+    pub(super) fn stop_watching(&mut self) {
+        if let Some(hold) = &self.hold {
+            hold.uninvite();
+        }
+        if let Some(running) = self.work.shell().and_then(Shell::running) {
+            running.watchers.stop();
+        }
+    }
+
+    /// Somebody was told that they may watch.
+    pub(super) fn ask_to_watch(&mut self, code: &ShellToken) {
+        let Some(watch) = self.work.watch() else { return };
+        if watch.has_begun() {
+            return;
+        }
+        match self.settings.keeper.as_ref().and_then(|keeper| keeper.invitation(code)) {
+            Some((shell, owner)) => watch.begin(shell, owner, self.visitor.clone()),
+            None => watch.refuse(),
+        }
+    }
+
     /// Another session of the same person asks for the shell.
-    pub(super) fn give_shell(&mut self, ask: Ask) {
+    fn give_shell(&mut self, ask: oneshot::Sender<Box<Running>>) {
         self.hold = None;
         // One that has exited ends where it ran, with its exit status.
         let Some(shell) = self.work.shell() else { return };

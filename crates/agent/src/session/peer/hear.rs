@@ -69,17 +69,20 @@ impl Peer {
             Heard::Start { cols, rows } => self.start_shell(cols, rows, now),
             Heard::Attach { token, cols, rows, seen } => self.ask_for_shell(&token, cols, rows, seen),
             Heard::Resize { cols, rows } => {
-                if let Some(shell) = self.work.shell().and_then(Shell::running)
-                    && let Err(error) = shell.pty.resize(cols, rows)
-                {
-                    tracing::debug!(%error, "terminal not resized");
+                if let Some(shell) = self.work.shell().and_then(Shell::running) {
+                    shell.resize(cols, rows);
                 }
             }
             Heard::Credit(bytes) => {
                 if let Some(shell) = self.work.shell().and_then(Shell::running) {
                     shell.grant(bytes);
+                } else if let Some(watch) = self.work.watch() {
+                    watch.credit.grant(bytes);
                 }
             }
+            Heard::Watch(code) => self.ask_to_watch(&code),
+            Heard::Invite => self.invite(),
+            Heard::StopWatching => self.stop_watching(),
             Heard::Files(words) => {
                 if let Some(files) = self.work.files() {
                     files.hear(words);
@@ -174,9 +177,7 @@ pub(crate) fn words_for(ending: &FromShell) -> String {
     match ending {
         FromShell::Exit { status: Some(status), .. } => format!("The shell ended with status {status}."),
         FromShell::Exit { signal: Some(signal), .. } => format!("The shell was ended by signal {signal}."),
-        FromShell::Exit { .. } | FromShell::Started { .. } | FromShell::Attached { .. } | FromShell::Gone => {
-            "The shell ended.".to_owned()
-        }
         FromShell::Error { message } => message.clone(),
+        _ => "The shell ended.".to_owned(),
     }
 }

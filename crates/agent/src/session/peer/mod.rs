@@ -50,6 +50,7 @@ pub(crate) struct Peer {
     work: Work,
     input_allowed: bool,
     user: Option<UserId>,
+    visitor: String,
     /// By which another session may ask for this one's shell.
     hold: Option<Hold>,
     /// The shell that this session asked for.
@@ -105,6 +106,7 @@ impl Peer {
             work,
             input_allowed: offer.permissions.input,
             user: offer.user.id,
+            visitor: offer.user.name.clone(),
             hold: None,
             coming: None,
             vanished: false,
@@ -162,7 +164,7 @@ impl Peer {
                     Err(_) => telling = false,
                 },
                 event = self.work.event(wants) => self.work.hear(event),
-                ask = Hold::asked(self.hold.as_mut()) => self.give_shell(ask),
+                ask = Hold::asked(self.hold.as_mut()) => self.hear_ask(ask),
                 given = Coming::given(self.coming.as_mut()) => self.take_shell(given),
                 () = &mut sleep => {}
             }
@@ -237,6 +239,16 @@ impl Peer {
         }
     }
 
+    /// Says what comes between pieces of output.
+    fn say_words(&mut self) -> bool {
+        let mut said = false;
+        while let Some(words) = self.work.words() {
+            self.say_shell(&words);
+            said = true;
+        }
+        said
+    }
+
     /// Reads output into its channel, as far as credit and flow allow. `true` if there is something to put
     /// out.
     fn refill(&mut self, now: Instant) -> bool {
@@ -245,7 +257,7 @@ impl Peer {
         let buffered = self.rtc.channel(id).map_or(0, |mut channel| channel.buffered_amount());
         self.flow.observe(now, buffered);
         let mut room = self.flow.room(buffered);
-        let mut wrote = false;
+        let mut wrote = self.say_words();
         while room >= MAX_MESSAGE {
             let most = MAX_MESSAGE.min(self.work.credit());
             if most == 0 {
@@ -267,6 +279,7 @@ impl Peer {
             room = room.saturating_sub(bytes);
             wrote = true;
         }
+        wrote |= self.say_words();
         if room >= MAX_MESSAGE
             && let Some(ending) = self.work.ending(now)
         {
@@ -275,7 +288,7 @@ impl Peer {
                     self.say_shell(&words);
                     words_for(&words)
                 }
-                Ending::Screen(reason) | Ending::Files(reason) => reason.to_owned(),
+                Ending::Screen(reason) | Ending::Files(reason) | Ending::Watch(reason) => reason.to_owned(),
             };
             self.phase = Phase::WorkOver { reason, until: now + FAREWELL * 4 };
             return true;

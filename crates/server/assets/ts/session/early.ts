@@ -2,6 +2,7 @@
 // browser's key generator work while the window is built.
 import { mark } from "./marks";
 import { open, type Opened } from "./signalling";
+import { invitation } from "./invitation";
 
 /** What a session begins with. */
 export interface Beginning {
@@ -15,7 +16,7 @@ const { device = "", kind = "shell" } = document.body.dataset;
 /** Asks for a session, of the window's own kind unless another is named. */
 export function begin(wanted: string = kind): Beginning {
   if (wanted === kind) mark("start");
-  const opened = open(device, wanted);
+  const opened = open(device, wanted, wanted === "shell" && invitation !== undefined);
   const certificate = RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" } as EcKeyGenParams);
   // Whoever takes them sees the failure; until then it is nobody's.
   opened.catch(() => undefined);

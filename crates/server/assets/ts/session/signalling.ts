@@ -79,8 +79,8 @@ async function send(method: string, address: string, body?: unknown, keepalive =
 }
 
 /** Asks for a session. */
-export async function open(device: string, kind: string): Promise<Opened> {
-  const answer = await send("POST", "/sessions", { device_id: device, kind });
+export async function open(device: string, kind: string, watch = false): Promise<Opened> {
+  const answer = await send("POST", "/sessions", { device_id: device, kind, ...(watch && { watch }) });
   const body: unknown = await answer.json();
   if (typeof body !== "object" || body === null || !("id" in body) || typeof body.id !== "string") {
     throw new Refused("The server's answer was not understood. Reload the page; the server may have been updated.");

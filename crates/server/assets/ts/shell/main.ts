@@ -14,7 +14,9 @@ import { bytesInWords } from "../session/protocol";
 import { close } from "../session/signalling";
 import { mark, markFirst } from "../session/marks";
 import { Window } from "../session/window";
+import { invitation, keepInvitation } from "../session/invitation";
 import { Attempts, KEPT, type Kept, leave, take } from "./kept";
+import { Watching } from "./watch";
 import { Session } from "./session";
 import { Screen } from "./terminal";
 
@@ -29,7 +31,7 @@ const body = document.body;
 const name = body.dataset["name"] ?? "the device";
 
 let session: Session | undefined;
-let toldDeaf = 0;
+let toldDeaf = -Infinity;
 let leaving = false;
 /** The shell that this window had and may get back. */
 let kept: Kept | undefined;
@@ -97,13 +99,17 @@ const screen = new Screen(element("terminal"), {
 });
 const clipboard = new Clipboard(screen);
 const find = new Find(screen);
+const watching = new Watching(
+  () => session?.invite(),
+  () => session?.stopWatching(),
+);
 const keys = new Keys(screen, clipboard, () => find.open());
 
 /** Typed into nothing: said at most once a second. */
 function deaf(): void {
   if (performance.now() - toldDeaf < 1000) return;
   toldDeaf = performance.now();
-  toast("Not sent: there is no connection to the device at the moment.");
+  toast(invitation === undefined ? "Not sent: there is no connection to the device at the moment." : "Not sent: you only watch this shell.");
 }
 
 /** Shows where a link leads before it is opened. */
@@ -125,6 +131,7 @@ function connect(beginning: Beginning): void {
         attempts = undefined;
         kept = mine.kept;
         view.about(tty);
+        watching.offer(kept !== undefined);
         view.show("live");
         screen.accept(true);
         screen.xterm.focus();
@@ -132,6 +139,10 @@ function connect(beginning: Beginning): void {
         mine.resize(screen.cols, screen.rows);
         void mine.connection().then((known) => view.connection(known));
       },
+      invited: (code) => watching.invited(code),
+      watchers: (names) => watching.watchedBy(names),
+      watching: (owner) => watching.watches(owner),
+      size: (cols, rows) => screen.follow(cols, rows),
       back(missing) {
         toast(missing > 0 ? `Back at your shell. ${bytesInWords(missing)} of its output are lost.` : "Back at your shell.");
       },
@@ -170,6 +181,7 @@ function connect(beginning: Beginning): void {
         }
         // A failure before it was there leaves the shell where it is.
         if (!failed || mine.kept) forget();
+        watching.offer(false);
         view.show(failed ? "error" : "ended", reason);
       },
       signIn(path) {
@@ -179,12 +191,14 @@ function connect(beginning: Beginning): void {
           return view.show("error", "Sign in again to get back to your shell. The device keeps it for two minutes.");
         }
         leaving = true;
+        keepInvitation();
         location.assign(withReturn(path));
       },
     },
     options(),
     { cols: screen.cols, rows: screen.rows },
     kept,
+    invitation,
   );
   session = mine;
   void mine.start(beginning);
@@ -269,5 +283,5 @@ setInterval(() => {
 }, LOOK);
 
 filesAside(() => screen.xterm.focus());
-kept = take(device);
+if (invitation === undefined) kept = take(device);
 connect(first);

@@ -12,9 +12,16 @@ export const CREDIT_STEP = 128 * 1024;
  *  behind what is already here; and below which more is. */
 const SLOW = 80;
 const QUICK = 40;
+/** Names that are shown, and columns or rows that a window may have, at most. */
+const MOST_WATCHERS = 10;
+const LARGEST = 1000;
+
 export type ToShell =
   | { type: "start"; cols: number; rows: number }
   | { type: "attach"; token: string; cols: number; rows: number; seen?: number }
+  | { type: "watch"; code: string }
+  | { type: "invite" }
+  | { type: "stopwatching" }
   | { type: "resize"; cols: number; rows: number }
   | { type: "credit"; bytes: number };
 
@@ -22,6 +29,10 @@ export type FromShell =
   | { type: "started"; tty: string; token?: string }
   | { type: "attached"; tty: string; token: string; from: number }
   | { type: "gone" }
+  | { type: "invited"; code: string }
+  | { type: "watchers"; names: string[] }
+  | { type: "watching"; owner: string }
+  | { type: "size"; cols: number; rows: number }
   | { type: "exit"; status?: number; signal?: number }
   | { type: "error"; message: string };
 
@@ -35,6 +46,19 @@ export function readShell(text: string): FromShell | undefined {
       const { token, from } = value;
       if (typeof token !== "string" || typeof from !== "number") return undefined;
       return { type: "attached", tty: sentence(value["tty"], ""), token, from };
+    }
+    case "invited":
+      return typeof value["code"] === "string" ? { type: "invited", code: value["code"] } : undefined;
+    case "watchers": {
+      const names = Array.isArray(value["names"]) ? value["names"] : [];
+      return { type: "watchers", names: names.slice(0, MOST_WATCHERS).map((name) => sentence(name, "Somebody")) };
+    }
+    case "watching":
+      return { type: "watching", owner: sentence(value["owner"], "somebody") };
+    case "size": {
+      const { cols, rows } = value;
+      const fits = (side: unknown): side is number => typeof side === "number" && Number.isInteger(side) && side > 0 && side <= LARGEST;
+      return fits(cols) && fits(rows) ? { type: "size", cols, rows } : undefined;
     }
     case "gone":
       return { type: "gone" };

@@ -11,6 +11,12 @@ export interface SessionEvents extends LinkEvents {
   back(missing: number): void;
   /** The connection is lost; the device keeps the shell. */
   lost(kept: Kept): void;
+  /** For the owner: the code for one person, and who watches now. */
+  invited(code: string): void;
+  watchers(names: string[]): void;
+  /** For a watcher: whose shell it is, and the size of its window. */
+  watching(owner: string): void;
+  size(cols: number, rows: number): void;
   /** The device does not have the shell any more. `fresh`: a new one starts in its place. */
   gone(fresh: boolean): void;
 }
@@ -28,6 +34,8 @@ export class Session extends Link {
     private size: { cols: number; rows: number },
     /** The shell to go back to. */
     private readonly former: Kept | undefined,
+    /** The invitation to watch somebody else's. */
+    private readonly watch: string | undefined,
   ) {
     super(events, options, "shell");
   }
@@ -49,7 +57,8 @@ export class Session extends Link {
   }
 
   protected override opened(): void {
-    const { former } = this;
+    const { former, watch } = this;
+    if (watch !== undefined) return this.say({ type: "watch", code: watch });
     if (!former) return this.say({ type: "start", ...this.size });
     const seen = former.seen === undefined ? {} : { seen: former.seen };
     this.say({ type: "attach", token: former.token, ...this.size, ...seen });
@@ -69,8 +78,19 @@ export class Session extends Link {
     } else if (message?.type === "attached") {
       this.runs(message.tty, message.token, message.from);
       this.events.back(message.from - (this.former?.seen ?? message.from));
+    } else if (message?.type === "watching") {
+      this.live();
+      this.events.live("");
+      this.events.watching(message.owner);
+    } else if (message?.type === "size") {
+      this.events.size(message.cols, message.rows);
+    } else if (message?.type === "invited") {
+      this.events.invited(message.code);
+    } else if (message?.type === "watchers") {
+      this.events.watchers(message.names);
     } else if (message?.type === "gone") {
-      this.isGone();
+      if (this.watch !== undefined) this.end("This invitation is no longer good. Ask for another link.", true);
+      else this.isGone();
     } else if (message?.type === "exit") {
       this.end(ending(message), false);
     } else if (message?.type === "error") {
@@ -93,19 +113,29 @@ export class Session extends Link {
     else this.end("The shell ended on the device while the connection was lost.", false);
   }
 
+  /** Asks for an invitation to watch. */
+  invite(): void {
+    this.say({ type: "invite" });
+  }
+
+  /** Ends the watching of all. */
+  stopWatching(): void {
+    this.say({ type: "stopwatching" });
+  }
+
   /** Sends what was typed; `false` when there is nobody to send it to. */
   input(text: string): boolean {
-    return this.isLive && this.send(this.encoder.encode(text));
+    return this.watch === undefined && this.isLive && this.send(this.encoder.encode(text));
   }
 
   /** Sends a mouse report. */
   binary(text: string): boolean {
-    return this.isLive && this.send(binaryBytes(text));
+    return this.watch === undefined && this.isLive && this.send(binaryBytes(text));
   }
 
   resize(cols: number, rows: number): void {
     this.size = { cols, rows };
-    if (this.stands) this.say({ type: "resize", cols, rows });
+    if (this.stands && this.watch === undefined) this.say({ type: "resize", cols, rows });
   }
 
   private say(message: ToShell): void {

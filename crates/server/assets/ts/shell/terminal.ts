@@ -80,6 +80,7 @@ export class Screen {
   readonly xterm: Terminal;
   private readonly fit = new FitAddon();
   private readonly search = new SearchAddon();
+  private followed = false;
   private settle: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -126,8 +127,15 @@ export class Screen {
     });
   }
 
+  /** From now on as large as somebody else's window. */
+  follow(cols: number, rows: number): void {
+    this.followed = true;
+    this.place.classList.add("followed");
+    this.xterm.resize(cols, rows);
+  }
+
   private refit(): void {
-    if (this.place.clientWidth > 0 && this.place.clientHeight > 0) this.fit.fit();
+    if (!this.followed && this.place.clientWidth > 0 && this.place.clientHeight > 0) this.fit.fit();
   }
 
   get cols(): number {

@@ -1,0 +1,56 @@
+// Watching somebody else's shell by invitation.
+import { join } from "node:path";
+import { Shell } from "./support/shell.ts";
+import { anotherBrowser, expect, row, signIn, test } from "./support/world.ts";
+
+test("a link lets one watch: output only, both see it, and the owner stops it", async ({ page, browser, server, person, device }, info) => {
+  await device.online();
+  await signIn(page, person);
+  const path = `${await row(page).getByRole("link").first().getAttribute("href")}/shell`;
+  const shell = await Shell.open(page, path);
+  await shell.type("echo print''ed-before");
+  await shell.shows(/^printed-before/m);
+  await page.getByRole("button", { name: "Let somebody watch" }).click();
+  const link = await page.getByLabel("Link", { exact: true }).inputValue();
+  expect(link).toContain("/shell#watch=");
+  await page.screenshot({ path: join(String(info.config.metadata["artefacts"]), "pages", "shell-invite.png") });
+  await page.locator("#watch-close").click();
+
+  // Nobody without the right to the device.
+  const stranger = await anotherBrowser(browser, server);
+  await signIn(stranger, await server.person("Eve"));
+  expect((await stranger.goto(link))?.status()).toBe(404);
+  await stranger.context().close();
+
+  const other = await anotherBrowser(browser, server);
+  await signIn(other, person);
+  const said: string[] = [];
+  other.on("request", (request) => said.push(request.url(), request.postData() ?? ""));
+  const watch = await Shell.open(other, link);
+  await expect(other.locator("#watch-strip")).toContainText(`You watch the shell of ${person.name}: output only`);
+  await expect(page.locator("#watch-strip")).toContainText(`${person.name} watches: output only`);
+  await watch.shows(/^printed-before/m);
+  for (const text of said) expect(text).not.toContain(link.split("=")[1]);
+  expect(other.url()).not.toContain("watch=");
+
+  await other.locator("#terminal").click();
+  await expect(async () => {
+    await other.keyboard.type("nope");
+    await expect(other.locator("#toasts")).toContainText("you only watch", { timeout: 1_000 });
+  }).toPass();
+  await page.locator("#terminal").click();
+  expect(await shell.run("echo both see it")).toBe("both see it");
+  await watch.shows(/both see it/);
+  expect(await shell.text()).not.toContain("nope");
+  await page.screenshot({ path: join(String(info.config.metadata["artefacts"]), "pages", "shell-watched.png") });
+  await other.screenshot({ path: join(String(info.config.metadata["artefacts"]), "pages", "shell-watching.png") });
+
+  await page.getByRole("button", { name: "Stop", exact: true }).click();
+  await watch.ended(/its owner ended the watching/);
+  await expect(page.locator("#watch-strip")).toBeHidden();
+  // Used up.
+  await other.goto("about:blank");
+  await other.goto(link);
+  await expect(other.locator("#curtain")).toContainText("This invitation is no longer good");
+  expect(device.children().length).toBe(1);
+});
