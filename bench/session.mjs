@@ -251,11 +251,16 @@ async function files(times, size) {
           undefined,
           { timeout: 120_000, polling: 20 },
         );
+      // The row of one transfer must not be taken for the next one's.
+      const clear = async () => {
+        await file.locator("#transfers [data-remove]").click();
+        await file.waitForSelector("#transfers > li", { state: "detached" });
+      };
       let began = performance.now();
       await file.locator("#files-input").setInputFiles(path);
       await done();
       rates.upload.push(size / ((performance.now() - began) / 1000));
-      await file.locator("#transfers [data-remove]").click();
+      await clear();
       const entry = file.locator("#files-entries").getByRole("button", { name });
       await entry.waitFor();
       const saving = file.waitForEvent("download");
@@ -264,7 +269,7 @@ async function files(times, size) {
       await done();
       rates.download.push(size / ((performance.now() - began) / 1000));
       await (await saving).cancel();
-      await file.locator("#transfers [data-remove]").click();
+      await clear();
     }
   } finally {
     await file.close({ runBeforeUnload: false });
