@@ -65,6 +65,8 @@ struct List {
     live_rows: String,
     /// Where auth keys are made.
     keys: String,
+    /// How to link a device to this account.
+    new: String,
     total: u64,
     page: u64,
     pages: u64,
@@ -83,6 +85,10 @@ struct Rows {
 struct HowToLink {
     frame: Frame,
     command: String,
+    /// Where auth keys are made.
+    keys: String,
+    /// What is chosen where the code is approved, if not the personal account.
+    organisation: Option<String>,
 }
 
 #[derive(Template)]
@@ -248,7 +254,12 @@ async fn list_of(app: &App, who: &SignedIn, standing: Standing, address: &str) -
         page,
         pages: total.div_ceil(PAGE).max(1),
         live_rows: format!("data-live-rows={root}/devices/rows"),
-        keys: format!("{root}/{}", if root.is_empty() { "settings" } else { "provisioning" }),
+        keys: keys_of(&root),
+        new: if root.is_empty() {
+            "/devices/new".into()
+        } else {
+            format!("/devices/new?organisation={account}")
+        },
         base: format!("{root}/devices?query={encoded}&page="),
         root,
         command: command(app),
@@ -260,9 +271,35 @@ fn command(app: &App) -> String {
     format!("rpi-connect signin --server {}", server_url(app))
 }
 
-async fn how_to_link(who: SignedIn, State(app): State<Ctx>) -> Response {
-    let page = HowToLink { frame: frames::personal(&app, &who, "Devices"), command: command(&app) };
-    web::page(StatusCode::OK, &page)
+/// Where auth keys of an account are made.
+fn keys_of(root: &str) -> String {
+    format!("{root}/{}", if root.is_empty() { "settings" } else { "provisioning" })
+}
+
+#[derive(Deserialize)]
+struct LinkTo {
+    organisation: Option<String>,
+}
+
+async fn how_to_link(who: SignedIn, State(app): State<Ctx>, Query(to): Query<LinkTo>) -> Response {
+    let (frame, root, organisation) = match &to.organisation {
+        None => (frames::personal(&app, &who, "Devices"), String::new(), None),
+        Some(id) => match organisations::enter(&app, &who, id, Deed::ManageDevices).await {
+            Ok(standing) => {
+                let name = who.belongings.iter().find(|it| it.account.id == standing.account);
+                (
+                    frames::of_account(&app, &who, standing.account, "Devices"),
+                    frames::root(standing.kind, standing.account),
+                    name.map(|it| it.account.name.clone()),
+                )
+            }
+            Err(error) => return organisations::pages::refused(&app, &who, error),
+        },
+    };
+    web::page(
+        StatusCode::OK,
+        &HowToLink { frame, command: command(&app), keys: keys_of(&root), organisation },
+    )
 }
 
 #[derive(Deserialize)]

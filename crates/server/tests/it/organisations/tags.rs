@@ -6,6 +6,30 @@ use http::StatusCode;
 use serde_json::json;
 
 #[tokio::test]
+async fn link_a_device_leads_to_the_organisation_that_one_looks_at() {
+    let desk = Desk::new().await;
+    let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+    let shed = desk.organisation(&ann, "Shed").await;
+    desk.join(shed, &bob, Role::Member).await;
+    let device = desk.device(&ann, "s1").await;
+    desk.give(&ann, &device, shed).await;
+    let new = format!("/devices/new?organisation={shed}");
+    let list = format!("/organisations/{shed}/devices");
+    assert!(ann.get(&list).await.body.contains(&format!("href=\"{new}\"")));
+    let page = ann.get(&new).await.body;
+    assert!(page.contains(&format!("href=\"/organisations/{shed}/provisioning\"")), "{page}");
+    assert!(page.contains("There choose Shed."), "{page}");
+    let own = ann.get("/devices/new").await.body;
+    assert!(own.contains("href=\"/settings\"") && !own.contains("There choose"), "{own}");
+    // Who links nothing there is told nothing of it.
+    assert!(!bob.get(&list).await.body.contains("Link a device"));
+    assert_eq!(bob.get(&new).await.status, StatusCode::NOT_FOUND);
+    let eve = desk.person("eve").await;
+    assert_eq!(eve.get(&new).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(ann.get("/devices/new?organisation=x").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn tags_are_set_shown_and_suggested() {
     let desk = Desk::new().await;
     let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
