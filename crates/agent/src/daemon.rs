@@ -9,7 +9,7 @@ use crate::{
         sign_in::DeviceIdentity,
         updates,
     },
-    dbus,
+    dbus::{self, SessionBus},
     identity::OwnKey,
     local_api::server::LocalSocket,
     platform::{Platform, SerialError},
@@ -53,8 +53,8 @@ pub struct Options {
     pub starter: Starter,
     /// The desktop's VNC server; `None` in a build without screen sharing.
     pub screen: Option<ScreenSettings>,
-    /// Whether the desktop's panel is served on the session bus.
-    pub session_bus: bool,
+    /// The bus on which the desktop's panel is served; nowhere if `None`.
+    pub session_bus: Option<SessionBus>,
     /// A way to sign in without anybody.
     pub identity: Option<Arc<dyn DeviceIdentity>>,
     /// Durations.
@@ -77,7 +77,7 @@ impl Options {
             platform,
             socket: None,
             screen: None,
-            session_bus: false,
+            session_bus: None,
             allowed_uid: None,
             starter,
             identity: None,
@@ -126,15 +126,15 @@ pub async fn run(
     let watch = KeyWatch::open(&options.folder);
 
     let identity = options.identity.clone();
-    let session_bus = options.session_bus;
+    let session_bus = options.session_bus.clone();
     let shared = Arc::new(load(options)?);
     let asked = Arc::new(Notify::new());
     let mut tasks = JoinSet::new();
     tasks.spawn(link::run(Arc::clone(&shared)));
     tasks.spawn(updates::run(Arc::clone(&shared)));
     tasks.spawn(screen::run(Arc::clone(&shared)));
-    if session_bus {
-        tasks.spawn(dbus::run(Arc::clone(&shared)));
+    if let Some(bus) = session_bus {
+        tasks.spawn(dbus::run(Arc::clone(&shared), bus));
     }
     tasks.spawn(key_file::run(Arc::clone(&shared), watch, identity));
     tasks.spawn(crate::idle::run(shared.sessions.clone()));
@@ -262,7 +262,7 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
     let mut options = Options::new(folder, platform, starter);
     options.screen = screen;
     options.identity = identity;
-    options.session_bus = true;
+    options.session_bus = Some(SessionBus::OfUser);
     let background = arguments.background;
     run(options, move || say_ready(background), stop).await.map_err(|error| error.to_string())
 }

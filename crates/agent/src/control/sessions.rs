@@ -84,9 +84,11 @@ pub struct Sessions {
     visits: broadcast::Sender<Visit>,
 }
 
-/// Somebody who has come.
+/// Somebody who has come, or who has gone.
 #[derive(Debug, Clone)]
 pub struct Visit {
+    /// The connection stands; `false` once it has ended.
+    pub here: bool,
     /// What for.
     pub kind: SessionKind,
     /// Who, as the server says.
@@ -122,7 +124,7 @@ impl Sessions {
         self.count.subscribe()
     }
 
-    /// Tells who comes.
+    /// Tells who comes, as soon as the connection stands, and who of them goes.
     pub fn visits(&self) -> broadcast::Receiver<Visit> {
         self.visits.subscribe()
     }
@@ -263,12 +265,11 @@ impl Sessions {
         }
         tracing::info!(session.id = %id, session.kind = kind.as_str(), "session opened");
         self.count.send_modify(|_| {});
-        // Without a desktop nobody listens.
-        let _ = self.visits.send(Visit { kind, name: offer.user.name.clone() });
+        let visit = Visit { here: true, kind, name: offer.user.name.clone() };
         let (output, outputs) = mpsc::channel(OUTPUT_QUEUE);
         let tls = report.credential.api.client().tls();
         let work = AbortOnDrop((self.starter)(Start { id, offer, tls, input, output }));
-        let reason = self.forward(&report, id, outputs, ending).await;
+        let reason = self.forward(&report, id, outputs, ending, visit).await;
         drop(work);
         tracing::info!(session.id = %id, session.kind = kind.as_str(), "session ended: {reason}");
     }
@@ -280,7 +281,10 @@ impl Sessions {
         id: SessionId,
         mut outputs: mpsc::Receiver<Output>,
         mut ending: watch::Receiver<Option<String>>,
+        visit: Visit,
     ) -> String {
+        // Says that it has gone whichever way this ends.
+        let mut stay = None;
         let told = ending.clone();
         let out_of_time = async {
             let _ = ending.wait_for(Option::is_some).await;
@@ -297,6 +301,11 @@ impl Sessions {
                 Some(Output::Candidate(candidate)) => report.candidate(id, candidate).await,
                 Some(Output::Transfer(transfer)) => report.transfer(id, &transfer).await,
                 Some(Output::State(state)) => {
+                    match state.state {
+                        ReportedState::Connected if stay.is_none() => stay = Some(self.stay(&visit)),
+                        ReportedState::Connected => {}
+                        ReportedState::Ended => stay = None,
+                    }
                     report.state(id, &state).await;
                     if state.state == ReportedState::Ended {
                         // It closes its end when its processes are gone.
@@ -307,11 +316,18 @@ impl Sessions {
                 None => break,
             }
         }
+        drop(stay);
         // It went without a word: say it in its place.
         let reason = told.borrow().clone().unwrap_or_else(|| "The session failed on the device.".to_owned());
         let state = StateReport { state: ReportedState::Ended, path: None, reason: Some(reason.clone()) };
         report.state(id, &state).await;
         reason
+    }
+
+    fn stay(&self, visit: &Visit) -> Stay {
+        // Without a desktop nobody listens.
+        let _ = self.visits.send(visit.clone());
+        Stay { visits: self.visits.clone(), gone: Visit { here: false, ..visit.clone() } }
     }
 
     fn reporter(&self, credential: Arc<Credential>) -> Reporter {
@@ -320,6 +336,18 @@ impl Sessions {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that stands.
+struct Stay {
+    visits: broadcast::Sender<Visit>,
+    gone: Visit,
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        let _ = self.visits.send(self.gone.clone());
     }
 }
 

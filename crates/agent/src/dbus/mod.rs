@@ -22,10 +22,19 @@ pub const OBJECT: &str = "/com/raspberrypi/Connect";
 /// How often a bus is looked for: a user's services may start before it.
 const LOOK: Duration = Duration::from_secs(30);
 
+/// Which session bus the daemon is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionBus {
+    /// The one that the environment names.
+    OfUser,
+    /// The one at this D-Bus address.
+    At(String),
+}
+
 /// Runs until the daemon ends. Without a bus it does nothing.
-pub async fn run(shared: Arc<Shared>) {
+pub async fn run(shared: Arc<Shared>, which: SessionBus) {
     loop {
-        match connect(&shared).await {
+        match connect(&shared, &which).await {
             Ok(bus) => {
                 if let Err(error) = serve(&shared, &bus).await {
                     tracing::debug!(%error, "the session bus has gone");
@@ -41,12 +50,16 @@ pub async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn connect(shared: &Arc<Shared>) -> zbus::Result<Connection> {
+async fn connect(shared: &Arc<Shared>, which: &SessionBus) -> zbus::Result<Connection> {
     let object = Object::new(Arc::clone(shared));
-    connection::Builder::session().serve_at(OBJECT, object).name(NAME).build().await
+    let bus = match which {
+        SessionBus::OfUser => connection::Builder::session(),
+        SessionBus::At(address) => connection::Builder::address(address.as_str()),
+    };
+    bus.serve_at(OBJECT, object).name(NAME).build().await
 }
 
-/// Says every change, and who has come.
+/// Says every change, and who has come and gone.
 async fn serve(shared: &Arc<Shared>, bus: &Connection) -> zbus::Result<()> {
     let object = bus.object_server().interface::<_, Object>(OBJECT).await?;
     let mut changed = shared.standing.subscribe();

@@ -1,4 +1,4 @@
-//! Tells the person at the desktop who has come.
+//! Tells the person at the desktop who has come and who has gone.
 
 use crate::control::sessions::Visit;
 use bramble_wire::signalling::SessionKind;
@@ -49,6 +49,13 @@ pub(super) async fn tell(bus: Connection, visit: Visit) {
 fn words(visit: &Visit) -> (&'static str, String) {
     let name = plain(&visit.name);
     let name = if name.is_empty() { "Somebody".to_owned() } else { name };
+    if !visit.here {
+        return match visit.kind {
+            SessionKind::Vnc => ("Screen sharing ended", format!("{name} has disconnected.")),
+            SessionKind::Shell => ("Remote shell ended", format!("{name} has disconnected.")),
+            SessionKind::Files => ("File transfer ended", format!("{name} has disconnected.")),
+        };
+    }
     match visit.kind {
         SessionKind::Vnc => ("Screen sharing started", format!("{name} sees and controls this desktop.")),
         SessionKind::Shell => ("Remote shell started", format!("{name} uses a shell on this device.")),
@@ -76,12 +83,14 @@ mod tests {
 
     #[test]
     fn a_name_is_shown_as_text() {
-        let visit = |name: &str| Visit { kind: SessionKind::Vnc, name: name.to_owned() };
+        let visit = |name: &str| Visit { here: true, kind: SessionKind::Vnc, name: name.to_owned() };
         assert_eq!(
             words(&visit("Ada & <b>Co</b>\u{202e}\n")).1,
             "Ada &amp; &lt;b&gt;Co&lt;/b&gt; sees and controls this desktop."
         );
         assert_eq!(words(&visit("\u{0}")).1, "Somebody sees and controls this desktop.");
         assert!(words(&visit(&"x".repeat(5000))).1.len() < 200);
+        let gone = Visit { here: false, ..visit("<Ada>") };
+        assert_eq!(words(&gone), ("Screen sharing ended", "&lt;Ada&gt; has disconnected.".to_owned()));
     }
 }

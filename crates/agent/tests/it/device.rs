@@ -201,6 +201,11 @@ impl Running {
         self.say(Output::Answer(Answer::Accepted { sdp: "v=0 answer".into() })).await;
     }
 
+    pub async fn connected(&self) {
+        self.say(Output::State(StateReport { state: ReportedState::Connected, path: None, reason: None }))
+            .await;
+    }
+
     pub async fn ended(self, reason: &str) {
         let report = StateReport { state: ReportedState::Ended, path: None, reason: Some(reason.to_owned()) };
         self.say(Output::State(report)).await;

@@ -5,13 +5,15 @@ use super::{
     device::Machine,
     fake_server::{FakeServer, SOON},
 };
+use bramble_agent::dbus::SessionBus;
 use bramble_wire::{
     SessionId,
     events::{Command as Order, ServerEvent},
 };
 use http::Method;
 use std::{
-    collections::HashMap, fs, os::unix::fs::PermissionsExt, os::unix::net::UnixListener, process::Stdio,
+    collections::HashMap, fs, os::unix::fs::PermissionsExt, os::unix::net::UnixListener, path::Path,
+    process::Stdio,
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -21,6 +23,29 @@ use tokio::{
 use zbus::OwnedVariant;
 
 const KEY: &str = "rpuak_canary";
+
+/// A session bus, and its address.
+async fn bus(place: &Path) -> (Child, String) {
+    let configuration = format!(
+        "<busconfig><type>session</type><listen>unix:path={}/bus</listen><policy context=\"default\">\
+         <allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/>\
+         </policy></busconfig>",
+        place.display()
+    );
+    let path = place.join("bus.conf");
+    fs::write(&path, configuration).expect("file");
+    let mut bus = Command::new("dbus-daemon")
+        .arg(format!("--config-file={}", path.display()))
+        .args(["--nofork", "--print-address"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("dbus-daemon runs");
+    let mut address = String::new();
+    let mut out = BufReader::new(bus.stdout.take().expect("its output"));
+    out.read_line(&mut address).await.expect("an address");
+    (bus, address.trim().to_owned())
+}
 
 struct Desktop {
     server: FakeServer,
@@ -41,25 +66,7 @@ impl Desktop {
             machine.drop_key(KEY);
         }
         let place = tempfile::tempdir().expect("a folder");
-        let configuration = format!(
-            "<busconfig><type>session</type><listen>unix:path={}/bus</listen><policy context=\"default\">\
-             <allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/>\
-             </policy></busconfig>",
-            place.path().display()
-        );
-        let path = place.path().join("bus.conf");
-        fs::write(&path, configuration).expect("file");
-        let mut bus = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", path.display()))
-            .args(["--nofork", "--print-address"])
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("dbus-daemon runs");
-        let mut address = String::new();
-        let mut out = BufReader::new(bus.stdout.take().expect("its output"));
-        out.read_line(&mut address).await.expect("an address");
-        let address = address.trim().to_owned();
+        let (bus, address) = bus(place.path()).await;
 
         // In the place of a browser.
         let opener = place.path().join("xdg-open");
@@ -238,30 +245,62 @@ impl FakeNotifications {
     }
 }
 
+async fn next(seen: &mut mpsc::UnboundedReceiver<Shown>) -> Shown {
+    tokio::time::timeout(SOON, seen.recv()).await.expect("in time").expect("a notification")
+}
+
+fn text(shown: &Shown) -> (&str, &str) {
+    (shown.summary.as_str(), shown.body.as_str())
+}
+
 #[tokio::test]
-async fn the_person_at_the_desktop_is_told_who_has_come() {
-    let desktop = Desktop::start(true).await;
-    desktop.until_status("(bbbbii) true false true true 0 0").await;
-    let id: SessionId = "00000000-0000-4000-8000-000000000001".parse().expect("an id");
+async fn the_person_at_the_desktop_is_told_who_has_come_once_the_connection_stands_and_who_has_gone() {
+    let place = tempfile::tempdir().expect("a folder");
+    let (_bus, address) = bus(place.path()).await;
+    let server = FakeServer::start().await;
+    server.accept_key(KEY);
+    let machine = Machine::with_server(&server.url);
+    machine.drop_key(KEY);
+    let mut device =
+        machine.start_with(|options| options.session_bus = Some(SessionBus::At(address.clone()))).await;
+    device.subscribed().await;
+    let open = |n: u8, kind: &str| {
+        let id: SessionId = format!("00000000-0000-4000-8000-0000000000{n:02x}").parse().expect("an id");
+        server.offer(id, kind);
+        server.send(&ServerEvent::Command(Order::Session { id }));
+    };
     // Without a notification daemon a session goes on all the same.
-    desktop.server.offer(id, "shell");
-    desktop.server.send(&ServerEvent::Command(Order::Session { id }));
-    desktop.server.nth(1, Method::POST, &format!("/client/sessions/{id}/answer")).await;
+    open(1, "shell");
+    let unseen = device.session().await;
+    unseen.connected().await;
+    server.nth(1, Method::POST, &format!("/client/sessions/{}/state", unseen.id)).await;
 
     let (shown, mut seen) = mpsc::unbounded_channel();
-    let _notifications = zbus::connection::Builder::address(desktop.address.as_str())
+    let _notifications = zbus::connection::Builder::address(address.as_str())
         .serve_at("/org/freedesktop/Notifications", FakeNotifications { shown })
         .name("org.freedesktop.Notifications")
         .build()
         .await
         .expect("on the bus");
-    let id: SessionId = "00000000-0000-4000-8000-000000000002".parse().expect("an id");
-    desktop.server.offer(id, "shell");
-    desktop.server.send(&ServerEvent::Command(Order::Session { id }));
-    let shown = tokio::time::timeout(SOON, seen.recv()).await.expect("in time").expect("a notification");
-    assert_eq!(
-        (shown.summary.as_str(), shown.body.as_str()),
-        ("Remote shell started", "Ada uses a shell on this device.")
-    );
-    assert!(shown.actions.is_empty() && shown.hints.contains_key("desktop-entry"));
+    // One that never comes to stand is nobody's visit, neither when it begins nor when it ends.
+    open(2, "shell");
+    let vain = device.session().await;
+    vain.accept().await;
+    vain.ended("The browser could not be reached.").await;
+    device.until("one left", |status| status.shell_sessions == 1).await;
+
+    open(3, "shell");
+    let stands = device.session().await;
+    stands.accept().await;
+    stands.connected().await;
+    let first = next(&mut seen).await;
+    assert_eq!(text(&first), ("Remote shell started", "Ada uses a shell on this device."));
+    assert!(first.actions.is_empty() && first.hints.contains_key("desktop-entry"));
+    stands.ended("Enough.").await;
+    assert_eq!(text(&next(&mut seen).await), ("Remote shell ended", "Ada has disconnected."));
+
+    // One that goes without a word has gone as well.
+    drop(unseen);
+    assert_eq!(text(&next(&mut seen).await), ("Remote shell ended", "Ada has disconnected."));
+    device.stop().await;
 }
