@@ -4,6 +4,9 @@ use super::{Failure, Place, say, service};
 use crate::local_api::{Reply, Request, Status, client};
 use std::{path::Path, process::ExitCode};
 
+/// What a build without screen sharing says.
+pub(super) const NO_SCREEN: &str = "Screen sharing is not supported by this version of rpi-connect";
+
 pub(super) fn status(place: &Place, json: bool) -> Result<ExitCode, Failure> {
     let Reply::Status(status) = ask(place, &Request::Status)? else { return Err(confused()) };
     if json {
@@ -50,7 +53,7 @@ pub(super) fn shell(place: &Place, on: bool) -> Result<ExitCode, Failure> {
 /// The answer first: the unit is only the convenience of having it started.
 pub(super) fn vnc(place: &Place, on: bool) -> Result<ExitCode, Failure> {
     if !cfg!(feature = "screen") {
-        return Err(Failure::new("Screen sharing is not supported by this version of rpi-connect"));
+        return Err(Failure::new(NO_SCREEN));
     }
     let note = done(ask(place, &Request::Vnc { on })?)?;
     let started = service::screen(place, on)?;

@@ -7,6 +7,7 @@ mod checks;
 mod commands;
 mod doctor;
 mod ota;
+mod screen;
 mod screen_checks;
 mod serve_screen;
 mod service;
@@ -68,6 +69,9 @@ enum Command {
                             of yours may run or obey what lies there."
     )]
     Files(FilesSwitch),
+    /// Choose which screen is shared
+    #[command(subcommand)]
+    Screen(screen::Choice),
     /// Check everything that a connection needs, and say how to mend it
     Doctor(Format),
     /// Print the version
@@ -169,6 +173,7 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Status(format) => commands::status(&place()?, format.json),
         Command::Shell(switch) => commands::shell(&place()?, switch.state == OnOff::On),
         Command::Vnc(switch) => commands::vnc(&place()?, switch.state == OnOff::On),
+        Command::Screen(choice) => screen::run(&place()?, choice),
         Command::ServeScreen => serve_screen::run(&place()?),
         Command::Ota(switch) => ota::run(&place()?, switch.state == OnOff::On),
         Command::Files(switch) => {

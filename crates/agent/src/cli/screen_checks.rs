@@ -13,6 +13,14 @@ const SERVICES: &str = "Screen sharing services enabled and active";
 
 /// Runs them.
 pub(super) fn run(place: &Place) -> Vec<Check> {
+    let chosen = place.folder.settings().ok().and_then(|settings| settings.screen);
+    if let Some(choice) = chosen {
+        let screen = ScreenSettings::at(place.folder.vnc_socket());
+        screen.choose(Some(choice));
+        let why = screen::problem(&place.platform, Some(&screen));
+        let cure = why.map(|why| format!("{why} Start it, or run rpi-connect screen wayland"));
+        return vec![Check::of(SERVICES, cure.map_or(Ok(()), Err))];
+    }
     let compositor = if desktop::compositors().is_empty() {
         Err("no Wayland desktop runs for this user; log in to one, or run rpi-connect vnc off".to_owned())
     } else {

@@ -12,6 +12,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 /// Between a socket's name and somebody who listens on it, the VNC server needs a moment.
 const SETTLE: Duration = Duration::from_millis(200);
 
+/// Between two looks for a VNC server that is not the desktop's own: the kernel does not tell of its port.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// Why this build shares no screen.
 pub const NOT_BUILT: &str = "This version of rpi-connect has no screen sharing.";
 
@@ -19,6 +22,9 @@ pub const NOT_BUILT: &str = "This version of rpi-connect has no screen sharing."
 pub fn problem(platform: &Platform, screen: Option<&ScreenSettings>) -> Option<String> {
     let Some(screen) = screen else { return Some(NOT_BUILT.to_owned()) };
     let why = screen.look().err()?;
+    if let (Some(address), ScreenError::NotRunning) = (screen.chosen(), &why) {
+        return Some(format!("No VNC server listens at {address} on the device."));
+    }
     if why != ScreenError::NotRunning {
         return Some(why.to_string());
     }
@@ -34,13 +40,41 @@ pub fn problem(platform: &Platform, screen: Option<&ScreenSettings>) -> Option<S
 
 /// Tells the server when the VNC server comes and goes. Runs until the daemon ends.
 pub async fn run(shared: Arc<Shared>) {
-    let watched = shared.screen().and_then(|screen| {
-        let socket = screen.socket();
-        Some((socket.parent().map(Path::to_owned)?, socket.file_name()?.to_owned()))
-    });
-    let Some((folder, name)) = watched else { return std::future::pending().await };
+    let Some(screen) = shared.screen() else { return std::future::pending().await };
+    loop {
+        let chosen = screen.changed();
+        let watch = async {
+            match screen.chosen() {
+                None => watch_own(&shared, screen.socket()).await,
+                Some(_) => watch_chosen(&shared, screen).await,
+            }
+        };
+        tokio::select! {
+            () = watch => {}
+            () = chosen => {}
+        }
+    }
+}
+
+async fn watch_chosen(shared: &Shared, screen: &ScreenSettings) {
+    let mut last = screen.look();
+    shared.touch();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = screen.look();
+        if now != last {
+            shared.touch();
+        }
+        last = now;
+    }
+}
+
+async fn watch_own(shared: &Shared, socket: &Path) {
+    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return std::future::pending().await;
+    };
     let events = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM;
-    let watch = FolderWatch::open(&folder, events);
+    let watch = FolderWatch::open(folder, events);
     loop {
         watch.happened(|found| found == name).await;
         shared.touch();

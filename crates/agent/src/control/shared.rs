@@ -7,7 +7,7 @@ use crate::{
     local_api::{Feature, Status},
     platform::Platform,
     session::{FilesSettings, ScreenSettings, files_are_supported},
-    state::{FolderError, Settings, StateFolder, StoredToken},
+    state::{FolderError, ScreenChoice, Settings, StateFolder, StoredToken},
     update::{
         self,
         trust::{Trust, TrustedKey},
@@ -134,6 +134,9 @@ impl Shared {
     /// The same with a screen to share.
     #[must_use]
     pub fn with_screen(self, screen: Option<ScreenSettings>) -> Self {
+        if let Some(screen) = &screen {
+            screen.choose(self.settings().screen);
+        }
         Self { screen, ..self }
     }
 
@@ -226,6 +229,17 @@ impl Shared {
     /// Where file transfer works.
     pub fn files_folder(&self) -> io::Result<FilesSettings> {
         FilesSettings::of_current_user(self.settings().files_root.as_deref())
+    }
+
+    /// Shares another VNC server, or the desktop's own again. Sessions with the one before end.
+    pub fn choose_screen(&self, choice: Option<ScreenChoice>) -> Result<(), FolderError> {
+        self.change_settings(|settings| settings.screen.clone_from(&choice))?;
+        if let Some(screen) = &self.screen {
+            screen.choose(choice);
+        }
+        self.sessions.end_kind(SessionKind::Vnc, "Another screen was chosen on the device.");
+        self.touch();
+        Ok(())
     }
 
     fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<(), FolderError> {

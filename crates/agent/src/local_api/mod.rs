@@ -8,7 +8,7 @@
 pub mod client;
 pub mod server;
 
-use crate::state::{SecretText, ServerUrl};
+use crate::state::{ScreenChoice, SecretText, ServerUrl};
 use bramble_wire::DeviceId;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -53,6 +53,12 @@ pub enum Request {
         /// The folder that it works in from now on; as before if `None`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         root: Option<PathBuf>,
+    },
+    /// Share another VNC server.
+    Screen {
+        /// Which; the desktop's own if `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        choice: Option<ScreenChoice>,
     },
     /// What to trust for remote updates.
     OtaTrust,

@@ -8,7 +8,8 @@ use crate::{
         sign_in::{self, Target},
     },
     session::FilesSettings,
-    state::{SecretText, ServerUrl},
+    session::ScreenSettings,
+    state::{ScreenChoice, SecretText, ServerUrl},
 };
 use std::{
     fs, io,
@@ -133,6 +134,7 @@ async fn answer(request: Request, writer: &mut OwnedWriteHalf, shared: &Shared, 
             Ok(()) => Reply::Done { note: on.then(|| shared.vnc().1).flatten() },
             Err(error) => Reply::Failed { why: error.to_string() },
         },
+        Request::Screen { choice } => screen(shared, choice),
         Request::Shell { on } => match shared.allow_shell(on) {
             Ok(()) => Reply::Done { note: None },
             Err(error) => Reply::Failed { why: error.to_string() },
@@ -175,6 +177,20 @@ fn files(shared: &Shared, on: bool, root: Option<PathBuf>) -> Reply {
     }
     match shared.allow_files(on, root) {
         Ok(()) => Reply::Done { note: None },
+        Err(error) => failed(error.to_string()),
+    }
+}
+
+fn screen(shared: &Shared, choice: Option<ScreenChoice>) -> Reply {
+    let failed = |why: String| Reply::Failed { why };
+    if shared.screen().is_none() {
+        return failed(crate::control::screen::NOT_BUILT.to_owned());
+    }
+    if let Some(Err(why)) = choice.as_ref().map(|choice| ScreenSettings::check(&choice.address)) {
+        return failed(why.to_string());
+    }
+    match shared.choose_screen(choice) {
+        Ok(()) => Reply::Done { note: shared.vnc().1 },
         Err(error) => failed(error.to_string()),
     }
 }

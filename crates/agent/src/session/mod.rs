@@ -20,9 +20,11 @@ mod peer;
 mod probe;
 mod pty;
 mod queue;
+mod rfb;
 mod screen;
 mod shell;
 mod tail;
+mod vnc_server;
 mod watch;
 mod work;
 
@@ -30,8 +32,8 @@ pub use files::FilesSettings;
 pub(crate) use files::is_supported as files_are_supported;
 pub use kept::Keeper;
 pub use probe::{Reached, probe};
-pub use screen::{ScreenError, ScreenSettings};
 pub use shell::ShellSettings;
+pub use vnc_server::{ScreenError, ScreenSettings};
 
 use bramble_wire::SessionId;
 use bramble_wire::channel::{HEARTBEAT_TIMEOUT_SECONDS, KEPT_SECONDS};

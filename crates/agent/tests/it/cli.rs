@@ -128,6 +128,23 @@ async fn without_a_folder_of_its_own_file_transfer_says_that_it_is_like_a_shell(
 }
 
 #[tokio::test]
+async fn a_screen_of_another_machine_or_an_empty_password_is_not_taken() {
+    let machine = Machine::new();
+    for address in ["192.0.2.7:5900", "example.org:5900", "0.0.0.0:5900", "x11vnc.sock"] {
+        let said = run(&machine, &["screen", "vnc", address]).await;
+        assert_eq!(said.code, Some(1));
+        assert!(said.err.contains("127.0.0.1:5900"), "{}", said.err);
+    }
+    machine.write("password", "\n");
+    let file = machine.state().with_file_name("password");
+    let file = file.to_str().expect("text");
+    let said = run(&machine, &["screen", "vnc", "127.0.0.1:5900", "--password-file", file]).await;
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("first line must be the password"), "{}", said.err);
+    assert_eq!(run(&machine, &["screen"]).await.code, Some(2));
+}
+
+#[tokio::test]
 async fn remote_updates_need_their_program() {
     let said = run(&Machine::new(), &["ota", "on"]).await;
     assert_eq!(said.code, Some(1));

@@ -22,3 +22,4 @@ mod systemd;
 mod update;
 mod visit;
 mod watch;
+mod x11;

@@ -7,13 +7,18 @@ use super::{
 use bramble_agent::{
     local_api::{Feature, Reply, Request},
     session::ScreenSettings,
+    state::{ScreenChoice, SecretText},
 };
 use bramble_wire::{
     SessionId,
     events::{Command, ServerEvent},
 };
 use http::Method;
-use std::{fs, os::unix::net::UnixListener, path::PathBuf};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::PathBuf,
+};
 
 const KEY: &str = "rpuak_canary";
 
@@ -133,5 +138,56 @@ async fn a_session_without_a_vnc_server_is_refused_with_the_reason() {
     assert!(error.contains("WayVNC"), "{error}");
     // And the server learns that there is none.
     server.nth_where(2, "unavailable", |seen| seen.body["capabilities"]["vnc"] == "unavailable").await;
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn another_vnc_server_is_chosen_its_password_kept_and_its_absence_explained() {
+    let (server, machine, mut vnc, mut device) = linked().await;
+    vnc.start();
+    device.until("allowed", |status| status.vnc == Feature::Allowed).await;
+    let id = session(1);
+    server.offer(id, "vnc");
+    server.send(&ServerEvent::Command(Command::Session { id }));
+    let mut running = device.session().await;
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    let address = listener.local_addr().expect("bound").to_string();
+    let password = Some(SecretText::new("canary-8".into()));
+    let choice = ScreenChoice { address: address.clone(), password };
+    assert_eq!(device.ask(Request::Screen { choice: Some(choice) }).await, Reply::Done { note: None });
+    assert!(running.told_to_end().await.contains("Another screen was chosen"));
+    running.ended("chosen").await;
+    assert_eq!(device.status().await.vnc, Feature::Allowed);
+    let kept = machine.state().join("settings.toml");
+    assert!(fs::read_to_string(&kept).expect("settings").contains("canary-8"));
+    let mode = fs::metadata(&kept).expect("settings").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    // Nobody but this machine's own: the choice before stays.
+    for bad in ["192.0.2.7:5900", "0.0.0.0:5900", "localhost:5900"] {
+        let choice = Some(ScreenChoice { address: bad.into(), password: None });
+        let Reply::Failed { why } = device.ask(Request::Screen { choice }).await else { panic!("{bad}") };
+        assert!(why.contains("127.0.0.1:5900"), "{why}");
+    }
+    drop(listener);
+    let missing = |seen: &super::fake_server::Seen| {
+        seen.body["vnc_reason"]
+            .as_str()
+            .is_some_and(|why| why.contains("No VNC server listens at 127.0.0.1:"))
+    };
+    let told = server.nth_where(1, "the reason", missing).await;
+    assert!(!told.body.to_string().contains("canary"));
+    let status = device.status().await;
+    assert!(status.vnc_reason.is_some_and(|why| why.contains(&address)));
+
+    // The choice outlives the daemon.
+    device.stop().await;
+    let own = ScreenSettings::at(&vnc.path);
+    let device = machine.start_with(|options| options.screen = Some(own)).await;
+    assert_eq!(device.status().await.vnc, Feature::Unavailable);
+    assert_eq!(device.ask(Request::Screen { choice: None }).await, Reply::Done { note: None });
+    assert_eq!(device.status().await.vnc, Feature::Allowed);
+    assert!(!fs::read_to_string(&kept).expect("settings").contains("canary-8"));
     device.stop().await;
 }

@@ -1,0 +1,70 @@
+//! `rpi-connect screen`: which of this machine's VNC servers is shared.
+
+use super::{Failure, Place, commands, say};
+use crate::{
+    local_api::Request,
+    session::ScreenSettings,
+    state::{ScreenChoice, SecretText},
+};
+use clap::Subcommand;
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use zeroize::Zeroizing;
+
+/// Longest file with a password, in bytes. VNC knows eight characters.
+const MOST_PASSWORD: u64 = 256;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Choice {
+    /// This user's Wayland desktop, through WayVNC
+    Wayland,
+    /// Another VNC server of this machine, for example x11vnc
+    Vnc {
+        /// Its Unix socket, or its port like 127.0.0.1:5900
+        address: String,
+        /// A file whose first line is the password that it asks for; - is standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+}
+
+pub(super) fn run(place: &Place, choice: &Choice) -> Result<ExitCode, Failure> {
+    if !cfg!(feature = "screen") {
+        return Err(Failure::new(commands::NO_SCREEN));
+    }
+    let (choice, shown) = match choice {
+        Choice::Wayland => (None, "this user's Wayland desktop".to_owned()),
+        Choice::Vnc { address, password_file } => {
+            ScreenSettings::check(address).map_err(Failure::new)?;
+            let password = password_file.as_deref().map(password).transpose()?;
+            (
+                Some(ScreenChoice { address: address.clone(), password }),
+                format!("the VNC server at {address}"),
+            )
+        }
+    };
+    let note = commands::done(commands::ask(place, &Request::Screen { choice })?)?;
+    say(&format!("✓ Screen sharing shows {shown}"));
+    if let Some(note) = note {
+        say(&format!("It is not available at the moment. {note}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn password(path: &Path) -> Result<SecretText, Failure> {
+    let mut text = Zeroizing::new(String::new());
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(MOST_PASSWORD).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MOST_PASSWORD).read_to_string(&mut text))
+    };
+    read.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(Failure::new(format!("{}: its first line must be the password", path.display())));
+    }
+    Ok(SecretText::new(line.to_owned()))
+}
