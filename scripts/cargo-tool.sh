@@ -5,7 +5,7 @@
 #   scripts/cargo-tool.sh --where                     the folder to put on PATH
 set -euo pipefail
 
-declare -A versions=([cargo-deny]=0.20.2 [cargo-nextest]=0.9.143)
+declare -A versions=([cargo-deny]=0.20.2 [cargo-nextest]=0.9.143 [cargo-fuzz]=0.13.2)
 # A new version here is a new folder's worth of building, so older ones are kept beside it.
 root="${BRAMBLE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/bramble/tools}"
 
