@@ -3,6 +3,9 @@
 mod bad_input;
 mod board;
 mod downloads;
+mod encrypted;
 mod faults;
+mod full;
+mod servers;
 mod sftp;
 mod whole;
