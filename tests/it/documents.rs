@@ -134,6 +134,9 @@ async fn the_requests_of_the_api_guide_work() {
     assert!(output.status.success(), "{answered}\n\n{said}");
 }
 
+/// Bytes of each partition of the device.
+const PARTITION: u64 = 8 << 20;
+
 /// A server with an organisation, a token of it, and a device of its that takes remote updates.
 struct Organisation {
     server: TestServer,
@@ -160,7 +163,7 @@ impl Organisation {
         let key = ask("POST", "auth-keys").json(&json!({ "description": "guide" })).send().await;
         let key: Value = key.expect("an answer").json().await.expect("JSON");
         let secret = key["secret"].as_str().unwrap_or_else(|| panic!("no key in {key}"));
-        let device = UpdatableDevice::linked(&server, secret).await;
+        let device = UpdatableDevice::linked(&server, secret).await.with_two_systems(PARTITION).await;
         let listed = ask("GET", "devices").send().await.expect("an answer");
         let listed: Value = listed.json().await.expect("JSON");
         let id = listed["devices"][0]["id"].as_str().unwrap_or_else(|| panic!("no device in {listed}"));
@@ -178,29 +181,52 @@ async fn the_guide_to_remote_updates_works_from_start_to_end() {
         !examples.iter().any(|example| example.contains("apt-get")),
         "nothing here may change this machine"
     );
-    let there = Organisation::new().await;
+    let mut there = Organisation::new().await;
     let folder = there.device.files().join("guide");
     fs::create_dir(&folder).expect("a folder");
     let programs = bramble_testkit::program("otamaker");
     let path = std::env::var("PATH").expect("a PATH");
+    let at = |name: &str| format!("file://{}/{name}", folder.display());
     // One after another in one shell, as a reader has it.
-    let output = tokio::process::Command::new("bash")
+    let mut shell = tokio::process::Command::new("bash");
+    shell
         .args(["-euo", "pipefail", "-c", &examples.join("\n")])
         .env("PATH", format!("{}:{path}", programs.parent().expect("a folder").display()))
         .env("SERVER", there.server.url())
         .env("TOKEN", &there.token)
         .env("DEVICE", &there.id)
-        .env("URI", format!("file://{}/hello-1.0.tar.zst", folder.display()))
+        .env("URI", at("hello-1.0.tar.zst"))
+        .env("SYSTEM_URI", at("system-2.0.tar.zst"))
+        .env("ROOT", there.device.root())
         .current_dir(&folder)
         .stdin(std::process::Stdio::null())
-        .output()
-        .await
-        .expect("bash runs");
+        .kill_on_drop(true);
+    let shell = shell.output();
+    tokio::pin!(shell);
+    // The new system restarts the device once, while the shell waits for what becomes of it.
+    let running = tokio::select! {
+        running = there.device.restart() => running,
+        output = &mut shell => {
+            let output = output.expect("bash runs");
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            panic!("no restart: {}\n{}", text(&output.stdout), text(&output.stderr));
+        }
+    };
+    assert_eq!(running, 3, "the other slot");
+    let output = shell.await.expect("bash runs");
     let (said, complained) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\n{complained}");
-    // What the script printed on the device came back through the API, and the system's artefact is whole.
-    for expected in ["Artefact: hello-1.0.tar.zst", "Hello from ", "_contents_.yaml\nboot\nsystem\n"] {
+    for (slot, begins) in [(3, "new boot"), (2, "\0\0\0\0")] {
+        let partition =
+            fs::read(there.device.root().join(format!("slots/{slot}/boot"))).expect("a partition");
+        assert!(partition.starts_with(begins.as_bytes()), "{slot}: {:?}", &partition[..16]);
+    }
+    // What the script printed on the device came back through the API, and the new system is the default one.
+    let committed = "boot_partition=3\nboot_partition=2\nstate=finished\noutcome=succeeded\n";
+    for expected in
+        ["Artefact: hello-1.0.tar.zst", "Hello from ", "_contents_.yaml\nboot\nsystem\n", committed]
+    {
         assert!(said.contains(expected), "{expected}: {said}\n{complained}");
     }
 }
