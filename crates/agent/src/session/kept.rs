@@ -240,7 +240,7 @@ mod tests {
         let (_input, mut inputs) = mpsc::channel(1);
         let mut kept = shell();
         let ask = async {
-            tokio::time::sleep(Duration::from_secs(KEPT_SECONDS - 1)).await;
+            tokio::time::advance(Duration::from_secs(KEPT_SECONDS - 1)).await;
             keeper.ask(&token, user)
         };
         let (outcome, given) = tokio::join!(wait(&mut kept, &mut hold, &mut inputs, PATIENCE), ask);
