@@ -135,8 +135,20 @@ impl Desktop {
         command.args(["monitor", "--session", "--dest", "com.raspberrypi.Connect"]).stdout(Stdio::piped());
         let mut child = command.spawn().expect("gdbus runs");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        // It says who owns the name once it listens.
         until(&mut lines, "is owned by").await;
+        // It says so a moment before it takes signals of that name: what it shows proves that it does.
+        let switched = async {
+            loop {
+                for method in ["ShellOff", "ShellOn"] {
+                    assert_eq!(self.call(method).await, "");
+                }
+            }
+        };
+        tokio::select! {
+            _ = until(&mut lines, "Status ((") => {}
+            _ = switched => {}
+        }
+        assert_eq!(self.call("ShellOn").await, "");
         (child, lines)
     }
 }
