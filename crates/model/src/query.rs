@@ -85,6 +85,10 @@ impl Query {
         if all.next().is_some() || text.chars().nth(MAX_QUERY).is_some() {
             query.words.push(NOWHERE.to_owned());
         }
+        // No name has one, and PostgreSQL takes none in a text.
+        if text.contains('\0') {
+            return Self { words: vec![NOWHERE.to_owned()], ..Self::default() };
+        }
         query
     }
 
@@ -231,6 +235,7 @@ mod tests {
         for text in [format!("{many} b"), format!("{} tag:x", "a".repeat(MAX_QUERY))] {
             assert_eq!(Query::parse(&text).words.last().map(String::as_str), Some(NOWHERE), "{text}");
         }
+        assert_eq!(Query::parse("tag:a \0").words, [NOWHERE]);
         assert!(!Query::parse(&"a".repeat(MAX_QUERY)).words.contains(&NOWHERE.to_owned()));
     }
 

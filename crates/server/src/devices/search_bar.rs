@@ -97,7 +97,8 @@ struct Typed {
 
 impl Typed {
     fn beginning(&self) -> String {
-        fold(self.q.trim()).chars().take(LONGEST).collect()
+        // PostgreSQL takes no NUL in a text.
+        fold(self.q.trim()).chars().filter(|c| *c != '\0').take(LONGEST).collect()
     }
 }
 

@@ -125,6 +125,9 @@ async fn queries_find_by_filter_and_by_word_and_only_within_the_organisation() {
         assert_eq!(names("CAFÉ").await, ["café"]);
         assert_eq!(names("ea636879").await, ["raspberrypi5"]);
         assert_eq!(names("is:online").await, Vec::<String>::new());
+        for nothing in ["\0", "tag:\0", "model:5 \0", "tag:", &"x".repeat(2000)] {
+            assert_eq!(names(nothing).await, Vec::<String>::new(), "{nothing:?}");
+        }
         let page = ours.get(&format!("{DEVICES}?per_page=2&page=2")).await.json();
         assert_eq!(page["devices"].as_array().map(Vec::len), Some(1));
         assert_eq!(page["meta"], json!({"page": 2, "per_page": 2, "total_count": 3, "total_pages": 2}));

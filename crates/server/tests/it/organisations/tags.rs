@@ -2,6 +2,7 @@
 
 use crate::desk::{Answer, Desk};
 use bramble_model::account::Role;
+use bramble_store::testing::Engine;
 use http::StatusCode;
 use serde_json::json;
 
@@ -81,6 +82,25 @@ async fn what_is_no_tag_is_refused_and_kept_in_the_form() {
     }
     let named = desk.app.store.device(shed, device.id).await.expect("reads").expect("a device");
     assert_eq!(named.name, "ab");
+}
+
+#[tokio::test]
+async fn a_nul_in_a_search_finds_nothing_and_breaks_nothing() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let ann = desk.person("ann").await;
+        let shed = desk.organisation(&ann, "Shed").await;
+        for path in [
+            "/devices?query=%00".to_owned(),
+            format!("/organisations/{shed}/devices?query=tag:%00"),
+            "/devices/suggestions?q=model:%00".to_owned(),
+            format!("/organisations/{shed}/devices/suggestions?q=a%00"),
+            format!("/organisations/{shed}/tags?q=%00"),
+        ] {
+            let answer = ann.get(&path).await;
+            assert_eq!(answer.status, StatusCode::OK, "{engine:?} {path}: {}", answer.body);
+        }
+    }
 }
 
 #[tokio::test]
