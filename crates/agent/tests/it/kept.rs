@@ -191,12 +191,13 @@ async fn a_kept_shell_ends_when_it_is_told_to_and_when_its_time_is_over() {
     first.input.send(Input::End { reason: reason.clone() }).await.expect("it is kept");
     assert_eq!(first.until_ended().await, reason);
     assert!(!is_running(shell));
-    settings.keep = Duration::from_millis(1);
+    let usual = std::mem::replace(&mut settings.keep, Duration::from_millis(1));
     let mut second = with_shell(&settings, ADA).await;
     let shell = second.shell_process().await;
     second.say("control", r#"{"type":"away"}"#);
     assert_eq!(second.until_ended().await, "The browser did not come back to its shell.");
     assert!(!is_running(shell));
+    settings.keep = usual;
     let mut late = visit_of(&settings, ADA).await;
     attach(&late, &token(&second), None);
     gone(&mut late).await;

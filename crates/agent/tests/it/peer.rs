@@ -151,7 +151,9 @@ impl State {
 
     fn send(&mut self, label: &str, binary: bool, data: &[u8]) {
         let id = self.labels.iter().find(|(_, name)| *name == label).map(|(id, _)| *id);
-        let mut channel = id.and_then(|id| self.rtc.channel(id)).expect("an open channel");
+        let Some(mut channel) = id.and_then(|id| self.rtc.channel(id)) else {
+            panic!("no open channel {label}: {:?}, alive {}", self.labels, self.rtc.is_alive())
+        };
         assert!(channel.write(binary, data).expect("an open channel"), "the peer's buffer is full");
     }
 
