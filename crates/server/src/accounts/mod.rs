@@ -31,7 +31,7 @@ pub use sessions::{end_all_sessions, end_other_sessions, end_session, sign_out, 
 pub use set_up::{announce_set_up, set_up, set_up_is_open, set_up_link};
 pub use sign_in::{Begun, Browser, Entered, Proof, finish_sign_in, prove, sign_in};
 pub use sign_up::{
-    Applicant, gave_password, resend_verification, sign_up, verification_recipient, verify_email,
+    Applicant, Door, door, gave_password, resend_verification, sign_up, verification_recipient, verify_email,
 };
 pub use two_factor::{
     Code, Second, SetUp, begin_set_up, continue_set_up, new_recovery_codes, recovery_codes_left,

@@ -4,16 +4,21 @@
 //! password count. The link in the mail asks for the password of that sign-up, unless it is opened in
 //! the browser that signed up or signed in with it: so nobody can prepare an account for somebody
 //! else's address and have its owner prove it for them.
+//!
+//! Where a server takes people by invitation only, an organisation's invitation lets its address in, and no
+//! other one: the page that leads here carries the invitation's link as the place to go on to.
 
 use super::new_user::Identity;
-use super::{AccountError, Begun, Browser, even_out};
+use super::{AccountError, Begun, Browser, Problems, even_out};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::auth::password::{Password, Verdict};
+use crate::auth::return_to::ReturnTo;
 use crate::auth::throttle::{Scope, address_key};
 use crate::config::Registration;
 use crate::mail;
-use bramble_model::{Secret, SecretKind};
+use bramble_model::{Secret, SecretHash, SecretKind, text};
+use bramble_store::invitations::Invitation;
 use bramble_store::mail_links::{NewMailLink, Purpose};
 use bramble_store::users::PasswordHash;
 use bramble_store::{StoreError, Tx};
@@ -33,16 +38,60 @@ pub struct Applicant {
     pub email: String,
     /// Password.
     pub password: Password,
+    /// Where to go once the address is proved; on a server for the invited, the invitation.
+    pub return_to: ReturnTo,
+}
+
+/// Who may sign up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Door {
+    /// Anybody.
+    Open,
+    /// Whoever this address is, because of the invitation that the person came with.
+    Invited(String),
+    /// Nobody.
+    Closed,
+}
+
+/// Who may sign up of those who want to go on there.
+pub async fn door(app: &App, return_to: &ReturnTo) -> Result<Door, StoreError> {
+    let invited = match app.config.registration {
+        Registration::Open => return Ok(Door::Open),
+        Registration::Closed => None,
+        Registration::Invitation => match invitation(return_to) {
+            Some(token) => app.store.invitation_by_token(token).await?,
+            None => None,
+        },
+    };
+    let invited = invited.filter(|it| works(app, it));
+    Ok(invited.map_or(Door::Closed, |it| Door::Invited(it.email)))
+}
+
+/// The invitation that somebody wants to go on to.
+fn invitation(return_to: &ReturnTo) -> Option<SecretHash> {
+    let token = return_to.as_str().strip_prefix("/invitations/")?;
+    Secret::parse(SecretKind::MailLink, token).map(|token| token.hash())
+}
+
+fn works(app: &App, invitation: &Invitation) -> bool {
+    invitation.expires_at > app.clock.now()
 }
 
 /// Signs up. The answer is the same whether the address has an account or not; its owner gets a mail
 /// either way. Returns what the browser is known by from now on, if it signed up for an account.
 pub async fn sign_up(app: &App, new: Applicant, browser: &Browser) -> Result<Secret, AccountError> {
     let start = Instant::now();
-    if app.config.registration != Registration::Open {
+    let door = door(app, &new.return_to).await?;
+    if door == Door::Closed {
         return Err(AccountError::RegistrationClosed);
     }
-    let identity = Identity::check(&new.name, &new.email);
+    let mut identity = Identity::check(&new.name, &new.email);
+    if let (Door::Invited(email), Ok(found)) = (&door, &identity)
+        && text::email(email).as_ref() != Some(&found.email_folded)
+    {
+        let why = format!("The invitation was sent to {email}. Sign up with that address.");
+        identity = Err(Problems { email: Some(why), ..Problems::default() });
+    }
     let about = [new.name.as_str(), new.email.as_str()];
     app.throttle.attempt(app.clock.now(), Scope::RequestAddress, &address_key(browser.address))?;
     let hash = app.passwords.hash_new(&*app.random, &new.password, &about).await?;
@@ -56,7 +105,7 @@ pub async fn sign_up(app: &App, new: Applicant, browser: &Browser) -> Result<Sec
     };
     let known = browser.known.clone();
     let known = known.unwrap_or_else(|| Secret::generate(SecretKind::KnownBrowser, &*app.random));
-    let result = write(app, identity, hash, &known).await;
+    let result = write(app, identity, hash, &known, &new.return_to).await;
     app.outbox.wake();
     even_out(start).await;
     result.map(|()| known)
@@ -67,11 +116,20 @@ async fn write(
     identity: Identity,
     hash: PasswordHash,
     browser: &Secret,
+    return_to: &ReturnTo,
 ) -> Result<(), AccountError> {
     let now = app.clock.now();
     let folded = identity.email_folded.clone();
     let may_mail = app.throttle.attempt(now, Scope::MailRecipient, &folded).is_ok();
     let tx = app.store.begin().await?;
+    if app.config.registration != Registration::Open {
+        // It may have been accepted or taken back meanwhile.
+        let found = match invitation(return_to) {
+            Some(token) => tx.invitation_by_token(token).await?,
+            None => None,
+        };
+        found.filter(|it| works(app, it)).ok_or(AccountError::RegistrationClosed)?;
+    }
     match tx.lock_user_by_email(&folded).await? {
         Some(user) if user.verified_at.is_some() => {
             if may_mail {
@@ -86,7 +144,7 @@ async fn write(
             tx.delete_web_sessions(user.id, None).await?;
             tx.forget_browsers(user.id).await?;
             tx.remember_browser(&browser.hash(), user.id, now).await?;
-            send_link(app, &tx, user.id, &user.email, &folded).await?;
+            send_link(app, &tx, user.id, &user.email, &folded, return_to).await?;
         }
         None => {
             let (email, row) = (identity.email.clone(), identity.row(app, hash, false, false));
@@ -94,14 +152,21 @@ async fn write(
             // Taken meanwhile: whoever was faster gets the mail.
             if tx.insert_user(row).await? && may_mail {
                 tx.remember_browser(&browser.hash(), id, now).await?;
-                send_link(app, &tx, id, &email, &folded).await?;
+                send_link(app, &tx, id, &email, &folded, return_to).await?;
             }
         }
     }
     Ok(tx.commit().await?)
 }
 
-async fn send_link(app: &App, tx: &Tx, user: UserId, email: &str, folded: &str) -> Result<(), StoreError> {
+async fn send_link(
+    app: &App,
+    tx: &Tx,
+    user: UserId,
+    email: &str,
+    folded: &str,
+    return_to: &ReturnTo,
+) -> Result<(), StoreError> {
     let token = Secret::generate(SecretKind::MailLink, &*app.random);
     let now = app.clock.now();
     let link = NewMailLink {
@@ -114,7 +179,7 @@ async fn send_link(app: &App, tx: &Tx, user: UserId, email: &str, folded: &str) 
         expires_at: now + VERIFY_LIFETIME,
     };
     tx.insert_mail_link(&token.hash(), link).await?;
-    mail::queue(app, tx, mail::verify_email(app, email, &token)).await
+    mail::queue(app, tx, mail::verify_email(app, email, &token, return_to)).await
 }
 
 /// Sends the link again. Earlier links stop working.
@@ -124,7 +189,7 @@ pub async fn resend_verification(app: &App, caller: &SignedIn) -> Result<(), Acc
     };
     app.throttle.attempt(app.clock.now(), Scope::MailRecipient, &user.email_folded)?;
     let tx = app.store.begin().await?;
-    send_link(app, &tx, user.id, &user.email, &user.email_folded).await?;
+    send_link(app, &tx, user.id, &user.email, &user.email_folded, &ReturnTo::default()).await?;
     tx.commit().await?;
     app.outbox.wake();
     Ok(())

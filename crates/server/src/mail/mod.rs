@@ -21,6 +21,7 @@ pub use operator::{Listed, Shown, list, show};
 pub use smtp::{BadSmtp, Smtp};
 
 use crate::app::{App, Ctx};
+use crate::auth::return_to::ReturnTo;
 use askama::Template;
 use bramble_model::Secret;
 use bramble_model::account::{Role, TWO_FACTOR_GRACE};
@@ -87,9 +88,9 @@ impl Outbox {
     }
 }
 
-/// Asks somebody to prove that the address is theirs.
-pub fn verify_email(app: &App, recipient: &str, token: &Secret) -> Message {
-    let link = app.config.url(&format!("/verify-email/{}", token.expose()));
+/// Asks somebody to prove that the address is theirs, and where they go after that.
+pub fn verify_email(app: &App, recipient: &str, token: &Secret, return_to: &ReturnTo) -> Message {
+    let link = app.config.url(&return_to.on(&format!("/verify-email/{}", token.expose())));
     message(
         "verify_email",
         recipient,

@@ -128,7 +128,7 @@ async fn finish_sign_in(State(app): State<Ctx>, browser: Browser, Form(typed): F
     let answer = Answer { ceremony: typed.ceremony, passkey: typed.passkey };
     match passkeys::sign_in(&app, &answer, &browser).await {
         Ok(session) => begun(&app, &session, typed.return_to.as_str()),
-        Err(error) => sign_in::passkey_failed(&app, error, typed.return_to),
+        Err(error) => sign_in::passkey_failed(&app, error, typed.return_to).await,
     }
 }
 

@@ -3,13 +3,12 @@
 use super::providers;
 use super::two_factor::SECOND_STEP;
 use super::{AccountError, Browser, Failed, begun, ended, fail, frame_signed_out, refuse};
-use crate::accounts::{self, Entered};
+use crate::accounts::{self, Door, Entered};
 use crate::app::{App, Ctx};
 use crate::auth::cookies::Cookie;
 use crate::auth::password::Password;
 use crate::auth::return_to::ReturnTo;
 use crate::auth::{Account, SignedIn};
-use crate::config::Registration;
 use crate::web::layout::Frame;
 use crate::web::page;
 use askama::Template;
@@ -69,7 +68,7 @@ async fn show(State(app): State<Ctx>, caller: Option<SignedIn>, Query(wish): Que
         "provider" => "Your address has an account here. Sign in to it, then you can link the two.",
         _ => "",
     };
-    render(&app, StatusCode::OK, Failed::default(), String::new(), wish.return_to, note)
+    render(&app, StatusCode::OK, Failed::default(), String::new(), wish.return_to, note).await
 }
 
 async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>) -> Response {
@@ -84,7 +83,7 @@ async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>
             let wrong = "The address or the password is wrong. Check both, or choose a new password.";
             match fail(&app, error, wrong) {
                 Ok((status, failed)) => {
-                    render(&app, status, failed, typed.email.clone(), typed.return_to, "")
+                    render(&app, status, failed, typed.email.clone(), typed.return_to, "").await
                 }
                 Err(response) => *response,
             }
@@ -92,7 +91,7 @@ async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>
     }
 }
 
-fn render(
+async fn render(
     app: &App,
     status: StatusCode,
     failed: Failed,
@@ -100,7 +99,10 @@ fn render(
     return_to: ReturnTo,
     note: &'static str,
 ) -> Response {
-    let sign_up = app.config.registration == Registration::Open;
+    let sign_up = match accounts::door(app, &return_to).await {
+        Ok(door) => door != Door::Closed,
+        Err(error) => return refuse(app, error.into()),
+    };
     let frame = frame_signed_out(app);
     let passkeys = accounts::passkeys::unavailable(app).is_none();
     page(
@@ -119,11 +121,11 @@ fn render(
 }
 
 /// The page again, after a passkey that did not sign in.
-pub(super) fn passkey_failed(app: &App, error: AccountError, return_to: ReturnTo) -> Response {
+pub(super) async fn passkey_failed(app: &App, error: AccountError, return_to: ReturnTo) -> Response {
     let wrong = "This passkey does not sign in here: it was removed, or it waited too long. Try again, or use \
                  your password.";
     match fail(app, error, wrong) {
-        Ok((status, failed)) => render(app, status, failed, String::new(), return_to, ""),
+        Ok((status, failed)) => render(app, status, failed, String::new(), return_to, "").await,
         Err(response) => *response,
     }
 }

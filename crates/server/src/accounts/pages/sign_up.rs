@@ -5,10 +5,11 @@ use super::{
     AccountError, Browser, Failed, begun, fail, frame, frame_signed_out, message, refuse, token,
     without_referrer,
 };
-use crate::accounts::{self, Applicant};
+use crate::accounts::{self, Applicant, Door};
 use crate::app::{App, Ctx};
 use crate::auth::cookies::Cookie;
 use crate::auth::password::Password;
+use crate::auth::return_to::ReturnTo;
 use crate::auth::{Account, SignedIn};
 use crate::config::Registration;
 use crate::web::layout::Frame;
@@ -37,6 +38,7 @@ struct SignUp {
     failed: Failed,
     typed_name: String,
     email: String,
+    return_to: ReturnTo,
 }
 
 #[derive(Template)]
@@ -65,25 +67,39 @@ struct Typed {
     email: String,
     #[serde(default)]
     password: Password,
+    #[serde(default)]
+    return_to: ReturnTo,
 }
 
-async fn show(State(app): State<Ctx>, caller: Option<SignedIn>) -> Response {
+/// Where somebody goes on to.
+#[derive(Debug, Default, Deserialize)]
+struct Wish {
+    #[serde(default)]
+    return_to: ReturnTo,
+}
+
+async fn show(State(app): State<Ctx>, caller: Option<SignedIn>, Query(wish): Query<Wish>) -> Response {
+    let Wish { return_to } = wish;
     if caller.is_some() {
-        return Redirect::to("/").into_response();
+        return Redirect::to(return_to.as_str()).into_response();
     }
-    if app.config.registration != Registration::Open {
-        return closed(&app);
-    }
+    let email = match accounts::door(&app, &return_to).await {
+        Ok(Door::Open) => String::new(),
+        Ok(Door::Invited(email)) => email,
+        Ok(Door::Closed) => return closed(&app),
+        Err(error) => return refuse(&app, error.into()),
+    };
     let frame = frame_signed_out(&app);
-    let form = SignUp { frame, failed: Failed::default(), typed_name: String::new(), email: String::new() };
-    page(StatusCode::OK, &form)
+    let form = SignUp { frame, failed: Failed::default(), typed_name: String::new(), email, return_to };
+    without_referrer(&app, page(StatusCode::OK, &form))
 }
 
 /// Why nobody can sign up here.
 pub(super) fn closed(app: &App) -> Response {
     let text = match app.config.registration {
         Registration::Invitation => {
-            "New people join this server by invitation. Ask the person who runs it for one."
+            "New people join this server by invitation. If you were sent one, open its link again. Else ask \
+             the person who runs the server, or an administrator of the organisation that you belong to."
         }
         _ => "This server takes no new people.",
     };
@@ -92,8 +108,8 @@ pub(super) fn closed(app: &App) -> Response {
 }
 
 async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>) -> Response {
-    let Typed { name, email, password } = typed;
-    let new = Applicant { name: name.clone(), email: email.clone(), password };
+    let Typed { name, email, password, return_to } = typed;
+    let new = Applicant { name: name.clone(), email: email.clone(), password, return_to: return_to.clone() };
     match accounts::sign_up(&app, new, &browser).await {
         Ok(known) => {
             let mut response = Redirect::to("/sign-up/check-your-mail").into_response();
@@ -102,7 +118,9 @@ async fn send(State(app): State<Ctx>, browser: Browser, Form(typed): Form<Typed>
         }
         Err(error) => match fail(&app, error, "") {
             Ok((status, failed)) => {
-                page(status, &SignUp { frame: frame_signed_out(&app), failed, typed_name: name, email })
+                let frame = frame_signed_out(&app);
+                let form = SignUp { frame, failed, typed_name: name, email, return_to };
+                without_referrer(&app, page(status, &form))
             }
             Err(response) => *response,
         },
@@ -137,10 +155,16 @@ async fn resend(State(app): State<Ctx>, Account(caller): Account) -> Response {
     }
 }
 
-async fn open(State(app): State<Ctx>, browser: Browser, Path(text): Path<String>) -> Response {
+async fn open(
+    State(app): State<Ctx>,
+    browser: Browser,
+    Path(text): Path<String>,
+    Query(wish): Query<Wish>,
+) -> Response {
+    let shown = (Failed::default(), StatusCode::OK);
     without_referrer(
         &app,
-        match confirm_page(&app, &browser, &text, Failed::default(), StatusCode::OK).await {
+        match confirm_page(&app, &browser, &text, &wish.return_to, shown).await {
             Ok(response) => response,
             Err(error) => refuse(&app, error),
         },
@@ -151,13 +175,13 @@ async fn confirm_page(
     app: &App,
     browser: &Browser,
     text: &str,
-    failed: Failed,
-    status: StatusCode,
+    return_to: &ReturnTo,
+    (failed, status): (Failed, StatusCode),
 ) -> Result<Response, AccountError> {
     let token = token(text)?;
     let (user, email) = accounts::verification_recipient(app, &token).await?.ok_or(AccountError::DeadLink)?;
     let needs_password = !accounts::gave_password(app, user, browser).await?;
-    let action = format!("/verify-email/{}", token.expose());
+    let action = return_to.on(&format!("/verify-email/{}", token.expose()));
     Ok(page(status, &Confirm { frame: frame_signed_out(app), failed, action, email, needs_password }))
 }
 
@@ -171,14 +195,16 @@ async fn confirm(
     State(app): State<Ctx>,
     browser: Browser,
     Path(text): Path<String>,
+    Query(wish): Query<Wish>,
     Form(typed): Form<Confirmed>,
 ) -> Response {
+    let return_to = &wish.return_to;
     let done = match token(&text) {
         Ok(token) => accounts::verify_email(&app, &token, &typed.password, &browser).await,
         Err(error) => Err(error),
     };
     let error = match done {
-        Ok(session) => return begun(&app, &session, "/"),
+        Ok(session) => return begun(&app, &session, return_to.as_str()),
         Err(error) => error,
     };
     let wrong =
@@ -187,10 +213,12 @@ async fn confirm(
         &app,
         match fail(&app, error, wrong) {
             Err(response) => *response,
-            Ok((status, failed)) => match confirm_page(&app, &browser, &text, failed, status).await {
-                Ok(response) => response,
-                Err(error) => refuse(&app, error),
-            },
+            Ok((status, failed)) => {
+                match confirm_page(&app, &browser, &text, return_to, (failed, status)).await {
+                    Ok(response) => response,
+                    Err(error) => refuse(&app, error),
+                }
+            }
         },
     )
 }

@@ -308,3 +308,74 @@ async fn closed_and_invitation_servers_take_nobody() {
         assert_eq!(site.mails(ADA).await, Vec::<String>::new());
     }
 }
+
+#[tokio::test]
+async fn an_invitation_lets_its_address_in_and_leads_back_to_itself() {
+    const VERA: &str = "vera@example.org";
+    for engine in Engine::BOTH {
+        let site = Plan { registration: Registration::Invitation, engine, ..Plan::default() }.build().await;
+        site.person(ADA).await;
+        let mut ada = site.browser();
+        ada.sign_in(ADA, PASSWORD).await;
+        let made = ada.post("/organisations/new", &[("name", "Shed")]).await.location().to_owned();
+        let shed = made.split('/').nth(2).expect("an id");
+        let (devices, invitations) =
+            (format!("/organisations/{shed}/devices"), format!("/organisations/{shed}/invitations"));
+        let mut invite = async |email: &str| {
+            let sent = ada.post(&invitations, &[("email", email), ("role", "member")]).await;
+            assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.body);
+            site.link(email, "invitation").await
+        };
+        let invitation = invite(VERA).await;
+        let mut browser = site.browser();
+        let sign_in = browser.get(&invitation).await.location().to_owned();
+        let page = browser.get(&sign_in).await.body;
+        let sign_up = page.split('"').find(|it| it.starts_with("/sign-up?return_to=")).expect("a way in");
+        let form = browser.get(sign_up).await;
+        assert_eq!(form.status, StatusCode::OK, "{engine:?}");
+        assert!(form.body.contains(VERA) && form.body.contains(&invitation), "{}", form.body);
+
+        // Another address is not let in, nor anybody without it.
+        let with = |email: &'static str, return_to: &str| {
+            [
+                ("name", "Vera".to_owned()),
+                ("email", email.to_owned()),
+                ("password", PASSWORD.to_owned()),
+                ("return_to", return_to.to_owned()),
+            ]
+        };
+        let post = async |browser: &mut Browser, form: [(&str, String); 4]| {
+            let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            browser.post("/sign-up", &form).await
+        };
+        let other = post(&mut browser, with("eve@example.org", &invitation)).await;
+        assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(other.body.contains("The invitation was sent to vera@example.org."), "{}", other.body);
+        for nothing in ["/", "/invitations/", "/invitations/x", "/devices"] {
+            assert_eq!(
+                post(&mut browser, with(VERA, nothing)).await.status,
+                StatusCode::FORBIDDEN,
+                "{nothing}"
+            );
+        }
+        assert_eq!(site.mails("eve@example.org").await, Vec::<String>::new());
+
+        let done = post(&mut browser, with(VERA, &invitation)).await;
+        assert_eq!(done.location(), "/sign-up/check-your-mail", "{}", done.body);
+        let link = site.link(VERA, "verify_email").await;
+        assert_eq!(browser.get(&link).await.status, StatusCode::OK);
+        assert_eq!(browser.post(&link, &[]).await.location(), invitation, "back at the invitation");
+        let joined = browser.post(&invitation, &[]).await;
+        assert_eq!(joined.location(), devices, "{}", joined.body);
+
+        // Used, it lets nobody in any more; nor does one that is over.
+        assert_eq!(post(&mut site.browser(), with(VERA, &invitation)).await.status, StatusCode::FORBIDDEN);
+        let late = invite("late@example.org").await;
+        site.clock.advance(Duration::days(7));
+        assert_eq!(
+            post(&mut site.browser(), with("late@example.org", &late)).await.status,
+            StatusCode::FORBIDDEN
+        );
+        assert!(!site.browser().get(&format!("/sign-in?return_to={late}")).await.body.contains("/sign-up"));
+    }
+}
