@@ -145,11 +145,10 @@ impl Visit {
         let waiting = async {
             while !condition(self) {
                 tokio::select! {
-                    seen = self.peer.seen.recv() => match seen {
-                        Some(seen) => self.see(seen),
-                        None => panic!("the peer ended"),
-                    },
+                    // One side may have come to its end; the other has more to say.
+                    Some(seen) = self.peer.seen.recv() => self.see(seen),
                     Some(output) = self.output.recv() => self.take(output),
+                    else => panic!("both sides ended before {what}"),
                 }
             }
         };
