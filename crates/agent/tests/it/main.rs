@@ -1,6 +1,7 @@
 //! The agent's integration tests.
 
 mod artefact;
+mod bus;
 mod cli;
 mod control;
 mod device;

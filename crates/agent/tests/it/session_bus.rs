@@ -26,25 +26,9 @@ const KEY: &str = "rpuak_canary";
 
 /// A session bus, and its address.
 async fn bus(place: &Path) -> (Child, String) {
-    let configuration = format!(
-        "<busconfig><type>session</type><listen>unix:path={}/bus</listen><policy context=\"default\">\
-         <allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/>\
-         </policy></busconfig>",
-        place.display()
-    );
-    let path = place.join("bus.conf");
-    fs::write(&path, configuration).expect("file");
-    let mut bus = Command::new("dbus-daemon")
-        .arg(format!("--config-file={}", path.display()))
-        .args(["--nofork", "--print-address"])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("dbus-daemon runs");
-    let mut address = String::new();
-    let mut out = BufReader::new(bus.stdout.take().expect("its output"));
-    out.read_line(&mut address).await.expect("an address");
-    (bus, address.trim().to_owned())
+    let rules = "<type>session</type><policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/>\
+                 <allow eavesdrop=\"true\"/><allow own=\"*\"/></policy>";
+    super::bus::start(place, rules).await
 }
 
 struct Desktop {

@@ -21,10 +21,7 @@ use std::{
     path::Path,
     process::{Output, Stdio},
 };
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-};
+use tokio::process::{Child, Command};
 
 const KEY: &str = "rpuak_canary";
 const POLICY: &str = include_str!("../../../../../packaging/dbus/com.raspberrypi.ota.conf");
@@ -50,29 +47,17 @@ impl Bus {
         let uid = rustix::process::geteuid().as_raw();
         let policy = POLICY.replace("user=\"root\"", &format!("user=\"{uid}\""));
         std::fs::write(place.path().join("policy.conf"), policy).expect("file");
-        let configuration = format!(
-            "<busconfig><listen>unix:path={}/bus</listen><auth>EXTERNAL</auth>\
+        let rules = format!(
+            "<auth>EXTERNAL</auth>\
              <policy context=\"default\"><allow user=\"*\"/><deny own=\"*\"/><allow send_type=\"method_return\"/>\
              <allow send_type=\"error\"/><allow send_type=\"signal\"/><deny send_type=\"method_call\"/>\
              <allow send_destination=\"org.freedesktop.DBus\"/><allow receive_type=\"method_call\"/>\
              <allow receive_type=\"method_return\"/><allow receive_type=\"error\"/><allow receive_type=\"signal\"/>\
-             </policy><include>{}/policy.conf</include></busconfig>",
-            place.path().display(),
+             </policy><include>{}/policy.conf</include>",
             place.path().display()
         );
-        let path = place.path().join("bus.conf");
-        std::fs::write(&path, configuration).expect("file");
-        let mut process = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", path.display()))
-            .args(["--nofork", "--print-address"])
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("dbus-daemon runs");
-        let mut address = String::new();
-        let mut out = BufReader::new(process.stdout.take().expect("its output"));
-        out.read_line(&mut address).await.expect("an address");
-        Self { address: address.trim().to_owned(), _place: place, _process: process }
+        let (process, address) = crate::bus::start(place.path(), &rules).await;
+        Self { address, _place: place, _process: process }
     }
 }
 
