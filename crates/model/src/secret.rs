@@ -31,8 +31,10 @@ pub enum SecretKind {
     MailLink,
     /// What a device polls with while it waits for its code to be approved.
     DeviceCode,
-    /// Brings a browser back to the shell that a device keeps for it, or lets one watch it.
+    /// Brings a browser back to the shell that a device keeps for it.
     KeptShell,
+    /// Lets somebody watch a running shell.
+    ShellInvitation,
 }
 
 /// Characters after the prefix of the kinds that part A of the protocol and the management API fix.
@@ -52,7 +54,8 @@ impl SecretKind {
             | Self::ProviderFlow
             | Self::MailLink
             | Self::DeviceCode
-            | Self::KeptShell => "",
+            | Self::KeptShell
+            | Self::ShellInvitation => "",
         }
     }
 
@@ -68,7 +71,8 @@ impl SecretKind {
             | Self::ProviderFlow
             | Self::MailLink
             | Self::DeviceCode
-            | Self::KeptShell => 44,
+            | Self::KeptShell
+            | Self::ShellInvitation => 44,
         }
     }
 }

@@ -96,7 +96,7 @@ impl Keeper {
 
     /// Uses an invitation: where to ask, and whose shell it is.
     pub(crate) fn invitation(&self, code: &ShellToken) -> Option<(mpsc::Sender<Ask>, String)> {
-        let code = Secret::parse(SecretKind::KeptShell, &code.0)?.hash();
+        let code = Secret::parse(SecretKind::ShellInvitation, &code.0)?.hash();
         let mut held = self.lock();
         let at = held.invitations.iter().position(|invitation| invitation.code == code)?;
         let Invitation { owner, until, ask, .. } = held.invitations.swap_remove(at);
@@ -125,7 +125,7 @@ impl Hold {
     /// Lets one person watch this shell, in the name of its owner. An earlier invitation that nobody used is void.
     pub(crate) fn invite(&self, owner: &str) -> ShellToken {
         self.uninvite();
-        let secret = Secret::generate(SecretKind::KeptShell, &*self.keeper.random);
+        let secret = Secret::generate(SecretKind::ShellInvitation, &*self.keeper.random);
         self.keeper.lock().invitations.push(Invitation {
             code: secret.hash(),
             shell: self.token,

@@ -70,6 +70,15 @@ impl Peer {
         }
     }
 
+    /// Takes a shell that came too late for this session, so that it is ended with it.
+    pub(super) fn take_late_shell(&mut self) {
+        if let Some(Coming { mut given, .. }) = self.coming.take()
+            && let Ok(running) = given.try_recv()
+        {
+            self.work = Work::Shell(Shell::Running(running));
+        }
+    }
+
     /// The shell is here, or went meanwhile.
     pub(super) fn take_shell(&mut self, given: Option<Box<Running>>) {
         let Some(Coming { cols, rows, seen, .. }) = self.coming.take() else { return };
@@ -137,10 +146,15 @@ impl Peer {
             return;
         }
         let Some(running) = shell.give() else { return };
-        // Whoever asked may be gone again: then nobody can come back to the shell, and it ends.
-        let _ = ask.send(running);
+        self.work = not_taken(ask.send(running));
         self.end(MOVED, Instant::now());
     }
+}
+
+/// What stays behind after a shell was handed over. Whoever asked may be gone again: then nobody can come back to
+/// the shell, and it is ended here like any other, with what it started.
+fn not_taken(sent: Result<(), Box<Running>>) -> Work {
+    Work::Shell(sent.map_or_else(Shell::Running, |()| Shell::Gone))
 }
 
 /// Holds what a browser left until it is asked for, over or out of time; says how it ended here.
@@ -161,9 +175,37 @@ pub(super) async fn keep(
         Outcome::Over(reason) => reason,
         Outcome::Asked(ask) => {
             if let Some(running) = work.shell().and_then(Shell::give) {
-                let _ = ask.send(running);
+                *work = not_taken(ask.send(running));
             }
             MOVED.to_owned()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Keeper, ShellSettings};
+    use bramble_model::SeededRandom;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_shell_that_nobody_takes_stays_to_be_ended() {
+        let settings = ShellSettings::of_current_user().expect("an account").with_program("/bin/sh");
+        let mut shell = Shell::Waiting(settings.at_home("/"));
+        shell.start(80, 24, || None).expect("it starts");
+        let mut work = Work::Shell(shell);
+        let keeper = Keeper::new(Arc::new(SeededRandom::new(1)));
+        let user = "0a0a0a0a-89ab-4cde-8f01-23456789abcd".parse().expect("an id");
+        let (token, hold) = keeper.hold(user);
+        // It asks, and is gone before it is answered.
+        drop(keeper.ask(&token, user).expect("it is held"));
+        let (_input, mut inputs) = mpsc::channel(1);
+        let id = SessionId(uuid::Uuid::nil());
+        let why = keep(id, &mut work, hold, &mut inputs, Duration::from_mins(1), String::new()).await;
+        assert_eq!(why, MOVED);
+        assert!(work.shell().and_then(Shell::running).is_some(), "somebody has to end it");
+        work.hang_up();
+        work.end(Duration::from_secs(5)).await;
     }
 }

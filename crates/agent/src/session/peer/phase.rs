@@ -84,6 +84,8 @@ impl Peer {
         match self.phase {
             Phase::Connecting => self.over(reason),
             Phase::Connected | Phase::WorkOver { .. } => {
+                // What was ended on purpose is handed to nobody.
+                self.hold = None;
                 self.work.hang_up();
                 self.say_control(&Control::Bye { reason: reason.to_owned() });
                 self.phase = Phase::Leaving { reason: reason.to_owned(), until: now + FAREWELL };
@@ -124,6 +126,7 @@ impl Peer {
         telling: bool,
     ) {
         let now = Instant::now();
+        self.take_late_shell();
         if !self.vanished {
             self.work.hang_up();
         }
