@@ -101,11 +101,15 @@ impl ScreenSettings {
         self.chosen.borrow().as_ref().map(|chosen| chosen.address.clone())
     }
 
-    /// Comes when another is chosen.
-    pub(crate) async fn changed(&self) {
+    /// Comes when another is chosen from now on, also before this is first waited for.
+    pub(crate) fn changed(&self) -> impl Future<Output = ()> + use<> {
         let mut chosen = self.chosen.subscribe();
-        // The sender is in `self`.
-        let _ = chosen.changed().await;
+        async move {
+            // It fails once nobody can choose any more.
+            if chosen.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Whether a VNC server of this user listens, without bothering it with a connection.
