@@ -4,29 +4,18 @@
 //   node bench/screen.mjs '{"url": …, "email": …, "password": …, "agent": PID, "socket": PATH, "rounds": 5, "frames": 40, "still": 10}'
 //
 // `socket` is where the device's client looks for the VNC server. Prints one JSON object.
-import { chromium } from "@playwright/test";
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, chownSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { clicked, cpu, memory, signedIn } from "./browser.mjs";
 
 const { url, email, password, agent, socket, rounds = 5, frames = 40, still = 10 } = JSON.parse(process.argv[2]);
-const ticks = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 const NOBODY = 65534;
 const root = process.getuid() === 0;
-
-function cpu(pid) {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticks;
-}
-
-function resident(pid) {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
-}
 
 async function until(what, found) {
   for (let left = 600; left > 0; left -= 1) {
@@ -101,27 +90,11 @@ await until("the VNC server", () => {
 const painter = openSync(join(folder, "show"), "r+");
 const show = (number) => writeSync(painter, `${number}\n`);
 
-const browser = await chromium.launch({
-  executablePath: process.env.BRAMBLE_CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-const context = await browser.newContext({ baseURL: url, ignoreHTTPSErrors: true, viewport: { width: 1280, height: 800 } });
-const page = await context.newPage();
-await page.goto("/sign-in");
-await page.getByLabel("Email address").fill(email);
-await page.getByLabel("Password").fill(password);
-await page.getByRole("button", { name: "Sign in", exact: true }).click();
-await page.waitForURL("**/devices");
-// The only device there is.
-const device = (await page.locator("tr[id^=device-]").getAttribute("id")).replace("device-", "");
+const there = await signedIn({ url, email, password }, { viewport: { width: 1280, height: 800 } });
+const { browser, context, page, device } = there;
 await page.locator("tr[id^=device-]").getByText("Connect via").waitFor();
 
-/** Memory that is the process's own, without the pages of the program's file. */
-function own(pid) {
-  return Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
-}
-
-const result = { clickToScreenMs: [], idleKb: resident(agent), sessionKb: 0, stillCpu: 0, shownMs: [], besideMs: [], afterKb: 0 };
+const result = { clickToScreenMs: [], idleKb: memory(agent), sessionKb: 0, stillCpu: 0, shownMs: [], besideMs: [], afterKb: 0 };
 
 /** The page's own look at the canvas: when the picture with this colour is there from its first line to its last. */
 async function shown(window, number) {
@@ -162,25 +135,17 @@ async function measure(window) {
 }
 
 for (let round = 0; round < rounds; round += 1) {
-  const opening = context.waitForEvent("page");
-  await page.evaluate((path) => {
-    const link = document.createElement("a");
-    Object.assign(link, { href: path, target: "_blank" });
-    document.body.append(link);
-    link.click();
-  }, `/devices/${device}/screen`);
-  const window = await opening;
-  const taken = await window.waitForFunction(() => performance.getEntriesByName("bramble:click-to-screen")[0]?.duration, undefined, { timeout: 30_000 });
-  result.clickToScreenMs.push(await taken.jsonValue());
+  const { window, taken } = await clicked(there, `/devices/${device}/screen`, "bramble:click-to-screen");
+  result.clickToScreenMs.push(taken);
   if (round === rounds - 1) {
     await pause(1_000);
-    result.sessionKb = resident(agent);
-    result.ownKb = own(agent);
+    result.sessionKb = memory(agent);
+    result.ownKb = memory(agent, "RssAnon");
     const before = cpu(agent);
     await pause(still * 1_000);
     result.stillCpu = (cpu(agent) - before) / (still * 10);
     result.shownMs = await measure(window);
-    result.afterKb = resident(agent);
+    result.afterKb = memory(agent);
   }
   await window.close({ runBeforeUnload: false });
 }

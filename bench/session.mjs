@@ -4,27 +4,14 @@
 //   node bench/session.mjs '{"url": …, "email": …, "password": …, "agent": PID, "rounds": 5}'
 //
 // Prints one JSON object.
-import { chromium } from "@playwright/test";
-import { execFileSync } from "node:child_process";
 import { randomFillSync } from "node:crypto";
-import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { clicked, cpu, memory, signedIn } from "./browser.mjs";
 
 const { url, email, password, agent, rows = ["page", "keystroke", "bulk", "relayed", "files"], rounds = 5, megabytes = 256 } = JSON.parse(process.argv[2]);
 const wanted = (name) => rows.includes(name);
-const ticks = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
-
-/** Milliseconds of CPU that a process has used. */
-function cpu(pid) {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticks;
-}
-
-function resident(pid) {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
-}
 
 /** Runs in the page: a session without a terminal, which takes everything at once. */
 async function bare({ device, relay, keystrokes, megabytes }) {
@@ -156,19 +143,8 @@ async function bare({ device, relay, keystrokes, megabytes }) {
   return { echoes, bulk, path: local?.candidateType, protocol: local?.relayProtocol ?? local?.protocol };
 }
 
-const browser = await chromium.launch({
-  executablePath: process.env.BRAMBLE_CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-const context = await browser.newContext({ baseURL: url, ignoreHTTPSErrors: true });
-const page = await context.newPage();
-await page.goto("/sign-in");
-await page.getByLabel("Email address").fill(email);
-await page.getByLabel("Password").fill(password);
-await page.getByRole("button", { name: "Sign in", exact: true }).click();
-await page.waitForURL("**/devices");
-// The only device there is.
-const device = (await page.locator("tr[id^=device-]").getAttribute("id")).replace("device-", "");
+const there = await signedIn({ url, email, password });
+const { browser, context, page, device } = there;
 
 // The window of a session without its script, so that what is measured here has the isolation, and with it the fine
 // clock (5 µs instead of 100), that the real one has.
@@ -178,21 +154,13 @@ await stage.goto(`/devices/${device}/shell`);
 await stage.unroute("**/*");
 if (!(await stage.evaluate(() => crossOriginIsolated))) throw new Error("the session's window is not isolated");
 
-const result = { agentIdleKb: resident(agent), clickToPromptMs: [], pageBulk: [] };
+const result = { agentIdleKb: memory(agent), clickToPromptMs: [], pageBulk: [] };
 
 // The real page: from the click on the link to the first output of the shell.
 for (let round = 0; round < (wanted("page") ? rounds : 0); round += 1) {
-  const opening = context.waitForEvent("page");
-  await page.evaluate((path) => {
-    const link = document.createElement("a");
-    Object.assign(link, { href: path, target: "_blank" });
-    document.body.append(link);
-    link.click();
-  }, `/devices/${device}/shell`);
-  const shell = await opening;
-  const taken = await shell.waitForFunction(() => performance.getEntriesByName("bramble:click-to-prompt")[0]?.duration, undefined, { timeout: 30_000 });
-  result.clickToPromptMs.push(await taken.jsonValue());
-  if (round === 0) result.agentSessionKb = resident(agent);
+  const { window: shell, taken } = await clicked(there, `/devices/${device}/shell`, "bramble:click-to-prompt");
+  result.clickToPromptMs.push(taken);
+  if (round === 0) result.agentSessionKb = memory(agent);
   if (round === 1) {
     // What a person sees: all of it drawn by the terminal.
     await shell.keyboard.type("seq 1 400000; echo drawn-$((6*7))");
