@@ -37,12 +37,14 @@ struct FilesWindow<'a> {
     device_name: &'a str,
 }
 
-/// The remote shell's window for this device, with a panel for files where that is possible. The caller has checked that the person may see it.
+/// The remote shell's window for this device, with a panel for files where that is possible. The caller has
+/// checked that the person may see it.
 pub fn shell(device_id: DeviceId, device_name: &str, files: bool) -> Response {
     isolated(&ShellWindow { device_id, device_name, files }, csp::SHELL_WINDOW)
 }
 
-/// The shared screen's window for this device, with a panel for files where that is possible. The caller has checked that the person may see it.
+/// The shared screen's window for this device, with a panel for files where that is possible. The caller has
+/// checked that the person may see it.
 pub fn screen(device_id: DeviceId, device_name: &str, files: bool) -> Response {
     isolated(&ScreenWindow { device_id, device_name, files }, csp::SCREEN_WINDOW)
 }
