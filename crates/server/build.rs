@@ -1,9 +1,10 @@
 //! Bundles the browser's files with the packages in `node_modules`, so that the binary carries them.
 
-use std::{env, path::Path, process::Command};
+use std::{env, path::PathBuf, process::Command};
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Asked when it runs: two checkouts that share a target directory share this program too.
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
     let script = root.join("../../scripts/build-assets.mjs");
     for input in [root.join("assets"), script.clone(), root.join("../../package-lock.json")] {
         println!("cargo::rerun-if-changed={}", input.display());

@@ -166,7 +166,7 @@ test("files that are dropped on the shell's window go beside it", async ({ page,
 
 test("an upload that the agent's death interrupts goes on where it was", async ({ device, files, folder: scratch }) => {
   test.setTimeout(180_000);
-  const bytes = content(120_000_000);
+  const bytes = content(60_000_000);
   const path = join(scratch, "big.bin");
   writeFileSync(path, bytes);
   await files.send(path);
@@ -174,12 +174,12 @@ test("an upload that the agent's death interrupts goes on where it was", async (
   await device.kill();
   const had = partial(device);
   expect(had).toBeLessThan(bytes.length);
+  await device.startAgain();
+  await device.online();
   await expect(files.state).toHaveAttribute("data-state", /ended|error/, { timeout: 60_000 });
   await expect(files.transfer("big.bin")).toContainText("Interrupted at");
   await files.page.screenshot({ path: join(artefacts, "files-interrupted.png") });
 
-  await device.startAgain();
-  await device.online();
   await files.page.getByRole("button", { name: "Reconnect" }).click();
   await files.live();
   // What it had is not sent again.
@@ -192,7 +192,7 @@ test("an upload that the agent's death interrupts goes on where it was", async (
 
 test("a download that is interrupted goes on, and both kinds can be cancelled", async ({ device, files }) => {
   test.setTimeout(180_000);
-  const bytes = content(120_000_000);
+  const bytes = content(60_000_000);
   writeFileSync(join(folder(device), "big.bin"), bytes);
   await files.page.getByRole("button", { name: "List the files again" }).click();
   const moved = async (): Promise<number> => Number(await files.transfer("big.bin").locator("progress").evaluate((it) => (it as HTMLProgressElement).value));

@@ -45,7 +45,7 @@ test("a lost path: the window says so, and is back at its shell with everything 
   test.setTimeout(120_000);
   const shell = await Shell.open(page, await address(page));
   const terminal = await shell.run("tty");
-  await shell.type("clear; for i in $(seq 40); do echo tick-$i; sleep 1; done; echo over");
+  await shell.type("clear; for i in $(seq 16); do echo tick-$i; sleep 1; done; echo over");
   await shell.shows(/tick-2$/m);
   process.kill(device.pid, "SIGSTOP");
   try {

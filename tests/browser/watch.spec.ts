@@ -11,8 +11,9 @@ test("a link lets one watch: output only, both see it, and the owner stops it", 
   await shell.type("echo print''ed-before");
   await shell.shows(/^printed-before/m);
   await page.getByRole("button", { name: "Let somebody watch" }).click();
-  const link = await page.getByLabel("Link", { exact: true }).inputValue();
-  expect(link).toContain("/shell#watch=");
+  const field = page.getByLabel("Link", { exact: true });
+  await expect(field).toHaveValue(/\/shell#watch=/);
+  const link = await field.inputValue();
   await page.screenshot({ path: join(String(info.config.metadata["artefacts"]), "pages", "shell-invite.png") });
   await page.locator("#watch-close").click();
 
