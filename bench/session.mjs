@@ -3,11 +3,13 @@
 //
 //   node bench/session.mjs '{"url": …, "email": …, "password": …, "agent": PID, "rounds": 5}'
 //
-// Prints one JSON object.
+// Prints one JSON object as its last line. A line "ssh" before it says that it is the turn of ssh, whose keystrokes are
+// timed by who started this; an empty line on standard input gives the turn back.
 import { randomFillSync } from "node:crypto";
 import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { clicked, cpu, memory, signedIn } from "./browser.mjs";
 
 const { url, email, password, agent, rows = ["page", "keystroke", "bulk", "relayed", "files"], rounds = 5, megabytes = 256 } = JSON.parse(process.argv[2]);
@@ -173,21 +175,30 @@ for (let round = 0; round < (wanted("page") ? rounds : 0); round += 1) {
   await shell.close({ runBeforeUnload: false });
 }
 
-/** One kind of path, a few times: the first run is the one whose keystrokes count. */
-async function measure(relay, times, keystrokes, size) {
+/** One kind of path, a few times. */
+async function measure(relay, times, keystrokes, size, between = () => {}) {
   const runs = [];
   for (let round = 0; round < times; round += 1) {
     const before = cpu(agent);
-    const run = await stage.evaluate(bare, { device, relay, keystrokes: round === 0 ? keystrokes : 5, megabytes: size });
+    const run = await stage.evaluate(bare, { device, relay, keystrokes, megabytes: size });
     runs.push({ ...run, cpuPerMb: size > 0 ? (cpu(agent) - before) / size : 0 });
+    await between();
   }
   return runs;
 }
 
-if (wanted("keystroke")) result.keystroke = await measure(undefined, 1, 500, 0);
+if (wanted("keystroke")) {
+  const lines = createInterface({ input: process.stdin });
+  const turns = lines[Symbol.asyncIterator]();
+  result.keystroke = await measure(undefined, 5, 100, 0, async () => {
+    console.log(JSON.stringify("ssh"));
+    await turns.next();
+  });
+  lines.close();
+}
 if (wanted("bulk")) result.direct = await measure(undefined, 3, 5, megabytes);
 if (wanted("relayed")) {
-  result.relayed = await measure("udp", 3, 500, megabytes / 4);
+  result.relayed = await measure("udp", 3, 170, megabytes / 4);
   result.relayedTcp = await measure("tcp", 1, 5, megabytes / 4);
 }
 

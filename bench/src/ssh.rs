@@ -6,13 +6,12 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::Command,
 };
 
-/// Keystrokes in a run.
-const KEYSTROKES: usize = 500;
 /// Bytes of the bulk run.
 const BULK: usize = 256 * 1024 * 1024;
 
@@ -23,72 +22,100 @@ pub struct Measured {
     pub bulk: f64,
 }
 
-/// Measures it.
-pub async fn measure() -> Measured {
-    let folder = tempfile::tempdir().expect("a folder");
-    let at = |name: &str| folder.path().join(name).display().to_string();
-    for key in ["host", "user"] {
-        let status =
-            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &at(key)]).status().await;
-        assert!(status.expect("ssh-keygen runs").success());
-    }
-    std::fs::copy(at("user.pub"), at("authorized")).expect("copied");
-    let port = free_port().to_string();
-    // Where Debian's sshd separates its privileges.
-    let _ = std::fs::create_dir_all("/run/sshd");
-    let mut command = Command::new("/usr/sbin/sshd");
-    command.args(["-D", "-e", "-f", "/dev/null", "-p", &port, "-h", &at("host")]);
-    for option in [
-        "ListenAddress=127.0.0.1".to_owned(),
-        format!("AuthorizedKeysFile={}", at("authorized")),
-        "StrictModes=no".to_owned(),
-        "UsePAM=no".to_owned(),
-        "PermitRootLogin=prohibit-password".to_owned(),
-        "PidFile=none".to_owned(),
-        "PrintMotd=no".to_owned(),
-        // Nobody's start files, as with the agent's shell beside it.
-        format!("SetEnv=HOME={}", folder.path().display()),
-    ] {
-        command.args(["-o", &option]);
-    }
-    let _server = Running::start(&mut command, &folder.path().join("sshd.log"));
-    eventually("sshd answers", Duration::from_secs(10), async || {
-        tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.ok()
-    })
-    .await;
+/// A terminal through ssh that is open for as long as the run.
+pub struct Peer {
+    terminal: Terminal,
+    echoes: Vec<f64>,
+    rates: Vec<f64>,
+    _server: Running,
+    _folder: TempDir,
+}
 
-    let mut terminal = Terminal::open(folder.path(), &port);
-    terminal.run("PS1=; stty -opost; echo ready-$((6*7))\n", "ready-42").await;
-    terminal.run("sh -c 'echo go-$((6*7)); exec cat >/dev/null'\n", "go-42").await;
-    let mut echoes = Vec::new();
-    for _ in 0..KEYSTROKES {
-        let sent = Instant::now();
-        terminal.pty.write_all(b"a").await.expect("typed");
-        let mut byte = [0; 64];
-        let _ = terminal.pty.read(&mut byte).await.expect("the echo");
-        echoes.push(sent.elapsed().as_secs_f64() * 1000.0);
-    }
-    // In one write with Ctrl+C the line was never run, and the measurement hung.
-    terminal.run("\u{3}", "^C").await;
-    terminal.run("echo back-$((6*7))\n", "back-42").await;
-
-    let mut rates = Vec::new();
-    for _ in 0..3 {
-        let line = format!("head -c {} /dev/zero | tr '\\0' x\n", BULK + 4096);
-        terminal.pty.write_all(line.as_bytes()).await.expect("typed");
-        let mut buffer = vec![0; 64 * 1024];
-        let mut got = 0;
-        let mut began = None;
-        while got < BULK {
-            got += terminal.pty.read(&mut buffer).await.expect("output");
-            began.get_or_insert_with(Instant::now);
+impl Peer {
+    /// Starts a server and connects to it.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        for key in ["host", "user"] {
+            let status = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f", &at(key)])
+                .status()
+                .await;
+            assert!(status.expect("ssh-keygen runs").success());
         }
-        #[expect(clippy::cast_precision_loss, reason = "a number of bytes far below 2^52")]
-        let megabytes = BULK as f64 / 1_048_576.0;
-        rates.push(megabytes / began.expect("it began").elapsed().as_secs_f64());
-        terminal.run("echo next-$((6*7))\n", "next-42").await;
+        std::fs::copy(at("user.pub"), at("authorized")).expect("copied");
+        let port = free_port().to_string();
+        // Where Debian's sshd separates its privileges.
+        let _ = std::fs::create_dir_all("/run/sshd");
+        let mut command = Command::new("/usr/sbin/sshd");
+        command.args(["-D", "-e", "-f", "/dev/null", "-p", &port, "-h", &at("host")]);
+        for option in [
+            "ListenAddress=127.0.0.1".to_owned(),
+            format!("AuthorizedKeysFile={}", at("authorized")),
+            "StrictModes=no".to_owned(),
+            "UsePAM=no".to_owned(),
+            "PermitRootLogin=prohibit-password".to_owned(),
+            "PidFile=none".to_owned(),
+            "PrintMotd=no".to_owned(),
+            // Nobody's start files, as with the agent's shell beside it.
+            format!("SetEnv=HOME={}", folder.path().display()),
+        ] {
+            command.args(["-o", &option]);
+        }
+        let server = Running::start(&mut command, &folder.path().join("sshd.log"));
+        eventually("sshd answers", Duration::from_secs(10), async || {
+            tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.ok()
+        })
+        .await;
+        let mut terminal = Terminal::open(folder.path(), &port);
+        terminal.run("PS1=; stty -opost; echo ready-$((6*7))\n", "ready-42").await;
+        Self { terminal, echoes: Vec::new(), rates: Vec::new(), _server: server, _folder: folder }
     }
-    Measured { echo_p50: median(echoes.clone()), echo_p99: p99(echoes), bulk: median(rates) }
+
+    /// So many keystrokes, one after the other.
+    pub async fn type_keys(&mut self, keystrokes: usize) {
+        let terminal = &mut self.terminal;
+        terminal.run("sh -c 'echo go-$((6*7)); exec cat >/dev/null'\n", "go-42").await;
+        for _ in 0..keystrokes {
+            let sent = Instant::now();
+            terminal.pty.write_all(b"a").await.expect("typed");
+            let mut byte = [0; 64];
+            let _ = terminal.pty.read(&mut byte).await.expect("the echo");
+            self.echoes.push(sent.elapsed().as_secs_f64() * 1000.0);
+        }
+        // In one write with Ctrl+C the line was never run, and the measurement hung.
+        terminal.run("\u{3}", "^C").await;
+        terminal.run("echo back-$((6*7))\n", "back-42").await;
+    }
+
+    /// Three times as much as the page takes in one run.
+    pub async fn carry_bulk(&mut self) {
+        let terminal = &mut self.terminal;
+        for _ in 0..3 {
+            let line = format!("head -c {} /dev/zero | tr '\\0' x\n", BULK + 4096);
+            terminal.pty.write_all(line.as_bytes()).await.expect("typed");
+            let mut buffer = vec![0; 64 * 1024];
+            let mut got = 0;
+            let mut began = None;
+            while got < BULK {
+                got += terminal.pty.read(&mut buffer).await.expect("output");
+                began.get_or_insert_with(Instant::now);
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a number of bytes far below 2^52")]
+            let megabytes = BULK as f64 / 1_048_576.0;
+            self.rates.push(megabytes / began.expect("it began").elapsed().as_secs_f64());
+            terminal.run("echo next-$((6*7))\n", "next-42").await;
+        }
+    }
+
+    /// The medians of all that was measured.
+    pub fn measured(self) -> Measured {
+        Measured {
+            echo_p50: median(self.echoes.clone()),
+            echo_p99: p99(self.echoes),
+            bulk: median(self.rates),
+        }
+    }
 }
 
 struct Terminal {
