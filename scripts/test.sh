@@ -17,7 +17,9 @@ report=()
 
 # The test server must be there before the tests, and gone after them.
 if [ "$mode" != --checks ] && [ -z "${BRAMBLE_TEST_POSTGRES:-}" ]; then
-    scripts/install-deps.sh build test || exit 1
+    purposes=(build test)
+    [ "$mode" != --full ] || purposes+=(full)
+    scripts/install-deps.sh "${purposes[@]}" || exit 1
     exec scripts/postgres.sh "$0" "$@"
 fi
 scripts/install-deps.sh build || exit 1
@@ -120,7 +122,11 @@ documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-
 # With --tests the same features are chosen as for the tests, so that nothing is built twice.
 programs() { cargo build --workspace --bins --tests; }
 
-browser() { scripts/browser-tests.sh "$@"; }
+# The whole browser where there is time for it.
+browser() {
+    [ "$mode" != --full ] || export BRAMBLE_CHROMIUM=/usr/bin/chromium
+    scripts/browser-tests.sh "$@"
+}
 
 case "$mode" in
 --checks)
