@@ -9,10 +9,12 @@ import { startLive } from "./live";
 import { startMenus } from "./menus";
 import { startPasskeys } from "./passkeys";
 import { startSearch } from "./search";
+import { showCurrentTab } from "./tabs";
 import { startThemeSwitch } from "./theme-switch";
 import { startTimes } from "./times";
 
 startThemeSwitch();
+showCurrentTab();
 startCopying();
 startTimes();
 startMenus();
