@@ -72,6 +72,8 @@ struct List {
     pages: u64,
     base: String,
     command: String,
+    /// The caller's personal devices, which an empty organisation may be given.
+    personal: u64,
 }
 
 #[derive(Template)]
@@ -239,9 +241,12 @@ async fn list_of(app: &App, who: &SignedIn, standing: Standing, address: &str) -
                 row.search = format!("{root}/devices?query={encoded}+");
             }
         }
-        Ok::<_, DeviceError>((rows, total))
+        let manages = standing.may(Deed::ManageDevices);
+        let offers = total == 0 && manages && standing.kind == AccountKind::Organisation;
+        let personal = if offers { personal_devices(app, who).await? } else { 0 };
+        Ok::<_, DeviceError>((rows, total, personal))
     };
-    let (rows, total) = match found.await {
+    let (rows, total, personal) = match found.await {
         Ok(found) => found,
         Err(error) => return unwell(app, who, error),
     };
@@ -263,8 +268,16 @@ async fn list_of(app: &App, who: &SignedIn, standing: Standing, address: &str) -
         base: format!("{root}/devices?query={encoded}&page="),
         root,
         command: command(app),
+        personal,
     };
     web::page(StatusCode::OK, &page)
+}
+
+/// How many devices the caller's personal account has.
+pub(crate) async fn personal_devices(app: &App, who: &SignedIn) -> Result<u64, DeviceError> {
+    let own = who.belongings.iter().find(|entry| entry.account.kind == AccountKind::Personal);
+    let Some(own) = own else { return Ok(0) };
+    Ok(app.store.account(own.account.id).await?.map_or(0, |account| account.device_count))
 }
 
 fn command(app: &App) -> String {

@@ -84,3 +84,23 @@ async fn two_transfers_at_once_in_opposite_directions_both_end() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_empty_organisation_offers_to_take_the_personal_devices() {
+    let desk = Desk::new().await;
+    let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+    let shed = desk.organisation(&ann, "Shed").await;
+    desk.join(shed, &bob, Role::Member).await;
+    let (page, offer) = (format!("/organisations/{shed}/devices"), format!("/organisations/{shed}/transfer"));
+    assert!(!ann.get(&page).await.body.contains(&offer), "there is nothing to move");
+    for person in [&ann, &bob] {
+        desk.device(person, &format!("of-{}", person.email)).await;
+    }
+    let shown = ann.get(&page).await.body;
+    assert!(shown.contains(&offer) && shown.contains("has a device"), "{shown}");
+    assert!(!bob.get(&page).await.body.contains(&offer), "a member moves nothing");
+    assert!(!ann.get("/devices").await.body.contains("/transfer"));
+    assert_eq!(ann.post(&offer, &[]).await.status, StatusCode::SEE_OTHER);
+    desk.device(&ann, "later").await;
+    assert!(!ann.get(&page).await.body.contains(&offer), "it has devices of its own");
+}
