@@ -40,6 +40,7 @@ struct Page {
     email: String,
     browsers: Vec<Row>,
     others: bool,
+    has_password: bool,
     two_factor: bool,
     passkeys: usize,
     linked: Vec<Linked>,
@@ -70,6 +71,7 @@ struct PasswordPage {
     frame: Frame,
     failed: Failed,
     email: String,
+    has_password: bool,
 }
 
 /// What the last action did.
@@ -85,6 +87,7 @@ impl After {
             "name" => Some("Your name was changed."),
             "email-asked" => Some("A link was sent to the new address. Open it to confirm the change."),
             "email" => Some("Your email address was changed."),
+            "password-set" => Some("Your password was set. Your other browsers were signed out."),
             "password" => Some("Your password was changed. Your other browsers were signed out."),
             "two-factor-off" => Some("Two-factor authentication was turned off."),
             "linked" => Some("The provider signs you in from now on."),
@@ -139,6 +142,10 @@ async fn render(
     if let Some(words) = after.words() {
         frame = frame.flash(Tone::Good, words);
     }
+    let has_password = match has_password(app, caller).await {
+        Ok(has) => has,
+        Err(error) => return refuse(app, error),
+    };
     let two_factor = match accounts::two_factor_status(app, caller.user).await {
         Ok(status) => status.is_some(),
         Err(error) => return refuse(app, AccountError::Store(error)),
@@ -161,7 +168,19 @@ async fn render(
     let email = caller.email.clone();
     page(
         status,
-        &Page { frame, failed, typed_name, email, browsers, others, two_factor, passkeys, linked, linkable },
+        &Page {
+            frame,
+            failed,
+            typed_name,
+            email,
+            browsers,
+            others,
+            has_password,
+            two_factor,
+            passkeys,
+            linked,
+            linkable,
+        },
     )
 }
 
@@ -184,11 +203,23 @@ async fn rename(State(app): State<Ctx>, caller: SignedIn, Form(typed): Form<Name
 }
 
 async fn password_form(State(app): State<Ctx>, Fresh(caller): Fresh) -> Response {
-    password_page(&app, &caller, StatusCode::OK, Failed::default())
+    password_page(&app, &caller, StatusCode::OK, Failed::default()).await
 }
 
-fn password_page(app: &App, caller: &SignedIn, status: StatusCode, failed: Failed) -> Response {
-    page(status, &PasswordPage { frame: frame(app, caller), failed, email: caller.email.clone() })
+async fn password_page(app: &App, caller: &SignedIn, status: StatusCode, failed: Failed) -> Response {
+    match has_password(app, caller).await {
+        Ok(has_password) => {
+            let (frame, email) = (frame(app, caller), caller.email.clone());
+            page(status, &PasswordPage { frame, failed, email, has_password })
+        }
+        Err(error) => refuse(app, error),
+    }
+}
+
+/// Whoever came with a provider has none until they choose one.
+async fn has_password(app: &App, caller: &SignedIn) -> Result<bool, AccountError> {
+    let person = app.store.user(caller.user).await?;
+    Ok(person.is_some_and(|person| person.password_hash.is_some()))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -202,14 +233,18 @@ async fn change_password(
     Fresh(caller): Fresh,
     Form(chosen): Form<Chosen>,
 ) -> Response {
+    let had_one = match has_password(&app, &caller).await {
+        Ok(had_one) => had_one,
+        Err(error) => return refuse(&app, error),
+    };
     match accounts::change_password(&app, &caller, &chosen.password).await {
         Ok(cookie) => {
-            let mut response = done("password");
+            let mut response = done(if had_one { "password" } else { "password-set" });
             response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(&app, &cookie));
             response
         }
         Err(error) => match fail(&app, error, "Sign in again, then change the password.") {
-            Ok((status, failed)) => password_page(&app, &caller, status, failed),
+            Ok((status, failed)) => password_page(&app, &caller, status, failed).await,
             Err(response) => *response,
         },
     }
