@@ -67,7 +67,7 @@ struct Remove {
     /// No other second factor is left.
     last: bool,
     /// Organisations that require one.
-    organisations: Vec<String>,
+    requirements: Vec<two_factor::Requirement>,
 }
 
 /// A question as JSON, or why there is none.
@@ -248,10 +248,9 @@ async fn confirm_remove(State(app): State<Ctx>, Fresh(caller): Fresh, Path(id): 
         Ok((None, _)) => return errors::not_found().await,
         Err(error) => return refuse(&app, error.into()),
     };
-    let required = caller.belongings.iter().filter(|entry| entry.account.two_factor_required_at.is_some());
-    let organisations = required.map(|entry| entry.account.name.clone()).collect();
+    let requirements = two_factor::requirements(&app, &caller);
     let action = format!("{PAGE}/{id}/remove");
-    page(StatusCode::OK, &Remove { frame: frame(&app, &caller), name: row.name, action, last, organisations })
+    page(StatusCode::OK, &Remove { frame: frame(&app, &caller), name: row.name, action, last, requirements })
 }
 
 async fn remove(State(app): State<Ctx>, Fresh(caller): Fresh, Path(id): Path<PasskeyId>) -> Response {

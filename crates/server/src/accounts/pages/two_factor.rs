@@ -19,7 +19,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bramble_model::account::two_factor_deadline;
 use bramble_model::two_factor::{FEW_RECOVERY_CODES, RecoveryCode};
+use bramble_store::memberships::Belonging;
 use bramble_wire::UserId;
 use qrcode::QrCode;
 use qrcode::render::svg;
@@ -75,6 +77,27 @@ struct On {
 #[template(path = "accounts/two_factor_off.html")]
 struct TurnOff {
     frame: Frame,
+    /// No other second factor is left.
+    last: bool,
+    requirements: Vec<Requirement>,
+}
+
+/// An organisation that requires a second factor of its members.
+pub(super) struct Requirement {
+    pub(super) name: String,
+    /// When the days of grace end; `None` when they are over.
+    pub(super) until: Option<Moment>,
+}
+
+/// The caller's organisations that require a second factor.
+pub(super) fn requirements(app: &App, caller: &SignedIn) -> Vec<Requirement> {
+    let now = app.clock.now();
+    let of = |entry: &Belonging| {
+        let deadline = two_factor_deadline(entry.account.two_factor_required_at)?;
+        let until = (deadline > now).then(|| Moment::new(deadline, now));
+        Some(Requirement { name: entry.account.name.clone(), until })
+    };
+    caller.belongings.iter().filter_map(of).collect()
 }
 
 #[derive(Template)]
@@ -261,7 +284,14 @@ pub(super) fn shown_once(
 }
 
 async fn confirm_off(State(app): State<Ctx>, Fresh(caller): Fresh) -> Response {
-    page(StatusCode::OK, &TurnOff { frame: frame(&app, &caller) })
+    match accounts::passkeys::list(&app, caller.user).await {
+        Ok(passkeys) => {
+            let requirements = requirements(&app, &caller);
+            let last = passkeys.is_empty();
+            page(StatusCode::OK, &TurnOff { frame: frame(&app, &caller), last, requirements })
+        }
+        Err(error) => refuse(&app, error.into()),
+    }
 }
 
 async fn turn_off(State(app): State<Ctx>, Fresh(caller): Fresh) -> Response {
