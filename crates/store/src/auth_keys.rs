@@ -8,7 +8,7 @@ use bramble_model::auth_key::State;
 use bramble_model::tags::Tags;
 use bramble_model::{SecretHash, Timestamp};
 use bramble_wire::{AccountId, AuthKeyId, DeviceId, UserId};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Set};
 
 /// A key, without its secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,15 +104,7 @@ impl Store {
         user: UserId,
         now: Timestamp,
     ) -> Result<Vec<AuthKey>> {
-        let rows = Entity::find()
-            .filter(Column::AccountId.eq(account.0))
-            .filter(Column::CreatedBy.eq(user.0))
-            .filter(Column::ExchangedAt.is_null())
-            .filter(Column::ExpiresAt.gt(to_micros(now)))
-            .order_by_desc(Column::CreatedAt)
-            .order_by_desc(Column::Id)
-            .all(&self.reader)
-            .await?;
+        let rows = usable_by(account, user, now).all(&self.reader).await?;
         Ok(rows.into_iter().map(auth_key).collect())
     }
 
@@ -124,6 +116,17 @@ impl Store {
 }
 
 impl Tx {
+    /// The keys of an account that this person made and that can still be used, newest first.
+    pub async fn usable_auth_keys_by(
+        &self,
+        account: AccountId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<AuthKey>> {
+        let rows = usable_by(account, user, now).all(&self.inner).await?;
+        Ok(rows.into_iter().map(auth_key).collect())
+    }
+
     /// The keys of an account, newest first.
     pub async fn auth_keys(&self, account: AccountId) -> Result<Vec<AuthKey>> {
         let rows = Entity::find()
@@ -203,6 +206,16 @@ impl Tx {
             .await?;
         Ok(done.rows_affected == 1)
     }
+}
+
+fn usable_by(account: AccountId, user: UserId, now: Timestamp) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::AccountId.eq(account.0))
+        .filter(Column::CreatedBy.eq(user.0))
+        .filter(Column::ExchangedAt.is_null())
+        .filter(Column::ExpiresAt.gt(to_micros(now)))
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Id)
 }
 
 pub(crate) fn auth_key(row: Model) -> AuthKey {

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::SignedIn;
 use crate::mail;
+use crate::organisations::left_behind;
 use crate::sessions;
 use bramble_model::audit::Action;
 use bramble_store::accounts::Account;
@@ -74,13 +75,19 @@ async fn try_to_delete(app: &App, caller: &SignedIn) -> Result<Option<Gone>, Acc
         return Err(AccountError::LastAdministrator);
     }
     let gone = end_everything(app, &tx, caller, own).await?;
+    let mut left = Vec::new();
     for organisation in organisations {
+        left.push((organisation, left_behind::count(app, &tx, organisation, user).await?));
         let subject = audit::user(user, &person.name);
         let actor = Actor::person(caller);
         let why = "Deleted their account";
         audit::record(app, &tx, organisation, &actor, Action::UserRemoved, subject, why).await?;
     }
     tx.delete_user(user).await?;
+    for (organisation, left) in left {
+        let what = (left_behind::Gone::Deleted, left);
+        left_behind::tell(app, &tx, organisation, &person.name, what).await?;
+    }
     mail::queue(app, &tx, mail::account_deleted(app, &person.email)).await?;
     tx.commit().await?;
     Ok(Some(gone))

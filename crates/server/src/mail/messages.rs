@@ -187,6 +187,14 @@ bodies! {
         who: Untrusted,
         at: String,
     }
+    /// Somebody went; what they made stays.
+    KeysLeftBehind / KeysLeftBehindText / KeysLeftBehindHtml = "mail/keys_left_behind.txt", "mail/keys_left_behind.html" {
+        organisation: Untrusted,
+        who: Untrusted,
+        what: String,
+        deleted: bool,
+        at: String,
+    }
     /// An organisation requires a second factor, or no longer.
     TwoFactorRule / TwoFactorRuleText / TwoFactorRuleHtml = "mail/two_factor_rule.txt", "mail/two_factor_rule.html" {
         organisation: Untrusted,

@@ -29,9 +29,9 @@ use bramble_model::two_factor::FEW_RECOVERY_CODES;
 use bramble_store::mails::NewMail;
 use bramble_store::{StoreError, Tx};
 use messages::{
-    AlreadyRegistered, Frame, Invitation, JoinedAsOther, NewAdministrator, NewApiToken, NewBrowser,
-    PasswordChanged, RecoveryCodeUsed, ResetPassword, TwoFactorOff, TwoFactorOn, TwoFactorRule, Untrusted,
-    VerifyEmail,
+    AlreadyRegistered, Frame, Invitation, JoinedAsOther, KeysLeftBehind, NewAdministrator, NewApiToken,
+    NewBrowser, PasswordChanged, RecoveryCodeUsed, ResetPassword, TwoFactorOff, TwoFactorOn, TwoFactorRule,
+    Untrusted, VerifyEmail,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -237,6 +237,26 @@ pub fn new_api_token(
         at: messages::moment(app.clock.now()),
     };
     message("new_api_token", recipient, "Your organisation has a new API access token", &body)
+}
+
+/// Tells an administrator that somebody went who had made keys or tokens, which stay. `what` is how many.
+pub fn keys_left_behind(
+    app: &App,
+    recipient: &str,
+    organisation: &str,
+    who: &str,
+    what: &str,
+    deleted: bool,
+) -> Message {
+    let body = KeysLeftBehind {
+        frame: Frame::of(app),
+        organisation: Untrusted::new(organisation),
+        who: Untrusted::new(who),
+        what: what.to_owned(),
+        deleted,
+        at: messages::moment(app.clock.now()),
+    };
+    message("keys_left_behind", recipient, "Somebody who made keys left your organisation", &body)
 }
 
 /// Tells an administrator that the rule about second factors changed.

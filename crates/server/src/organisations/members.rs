@@ -1,6 +1,7 @@
 //! Who is in an organisation, and as what. An organisation always keeps an administrator: whoever
 //! changes that locks the account first, so that of two who remove each other one stays.
 
+use super::left_behind::{self, Gone};
 use super::{OrganisationError, administrators_change};
 use crate::accounts;
 use crate::app::App;
@@ -135,8 +136,11 @@ pub async fn leave(app: &App, by: &SignedIn, account: AccountId) -> Result<(), O
         return Err(OrganisationError::NotFound);
     }
     let member = tx.member(account, by.user).await?.ok_or(OrganisationError::NotFound)?;
+    let left = left_behind::count(app, &tx, account, by.user).await?;
     let ended = take_out(app, &tx, &Actor::person(by), account, &member).await?;
+    left_behind::tell(app, &tx, account, &member.name, (Gone::Left, left)).await?;
     tx.commit().await?;
+    app.outbox.wake();
     sessions::tell_ended(app, &ended, NO_LONGER_A_MEMBER);
     tracing::info!(organisation.id = %account, user.id = %by.user, "member left");
     Ok(())

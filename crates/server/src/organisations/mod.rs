@@ -4,6 +4,7 @@
 //! organisation begins.
 
 pub mod invitations;
+pub mod left_behind;
 pub mod members;
 pub mod operator;
 pub mod pages;

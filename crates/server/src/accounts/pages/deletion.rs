@@ -5,6 +5,7 @@ use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::cookies::Cookie;
 use crate::auth::{Fresh, SignedIn};
+use crate::organisations::left_behind;
 use crate::web::frames;
 use crate::web::layout::Frame;
 use crate::web::page;
@@ -30,6 +31,8 @@ struct Page {
     email: String,
     devices: u64,
     organisations: Vec<Row>,
+    /// What stays with organisations, and whose it is.
+    stays: Vec<String>,
     error: String,
 }
 
@@ -54,13 +57,17 @@ async fn ask(app: &App, caller: &SignedIn, status: StatusCode, error: &str) -> R
         Ok(found) => found,
         Err(error) => return refuse(app, error.into()),
     };
+    let stays = match left_behind::of_caller(app, caller).await {
+        Ok(all) => all.into_iter().map(|(name, left)| format!("{name}: {}", left.words())).collect(),
+        Err(error) => return refuse(app, error.into()),
+    };
     let row = |account: bramble_store::accounts::Account| Row {
         root: frames::root(account.kind, account.id),
         name: account.name,
     };
     let organisations = alone.into_iter().map(row).collect();
     let (frame, email, error) = (frame(app, caller), caller.email.clone(), error.to_owned());
-    page(status, &Page { frame, email, devices, organisations, error })
+    page(status, &Page { frame, email, devices, organisations, stays, error })
 }
 
 async fn delete(State(app): State<Ctx>, Fresh(caller): Fresh, Form(typed): Form<Typed>) -> Response {

@@ -1,13 +1,14 @@
 //! The pages of an organisation. Here: making one, and what is shown to somebody who may not enter one.
 
 mod invitation;
+mod leave;
 mod settings;
 mod users;
 
 use super::OrganisationError;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
-use crate::devices::pages::{Failed, failed};
+use crate::devices::pages::{Failed, failed, personal_devices};
 use crate::web::frames;
 use crate::web::layout::Frame;
 use crate::web::page;
@@ -19,12 +20,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bramble_model::account::Deed;
 use bramble_wire::AccountId;
-use bramble_wire::device_api::AccountKind;
 use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Ctx> {
     Router::new()
         .merge(users::routes())
+        .merge(leave::routes())
         .merge(invitation::routes())
         .merge(settings::routes())
         .route("/organisations/new", get(new).post(create))
@@ -77,12 +78,7 @@ async fn create(State(app): State<Ctx>, Fresh(who): Fresh, Form(typed): Form<Nam
 
 /// Where somebody goes with a new organisation: to the offer to move what they have, if they have anything.
 async fn first(app: &App, who: &SignedIn, id: AccountId) -> String {
-    let own = who.belongings.iter().find(|entry| entry.account.kind == AccountKind::Personal);
-    let own = match own {
-        Some(entry) => app.store.account(entry.account.id).await.ok().flatten(),
-        None => None,
-    };
-    let has_devices = own.is_some_and(|account| account.device_count > 0);
+    let has_devices = personal_devices(app, who).await.is_ok_and(|devices| devices > 0);
     format!("/organisations/{id}/{}", if has_devices { "transfer" } else { "devices" })
 }
 

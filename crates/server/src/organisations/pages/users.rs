@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use bramble_model::account::{Deed, Role, Standing};
 use bramble_store::memberships::Member;
-use bramble_wire::{AccountId, InvitationId, UserId};
+use bramble_wire::{InvitationId, UserId};
 use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Ctx> {
@@ -27,7 +27,6 @@ pub(super) fn routes() -> Router<Ctx> {
         .route("/organisations/{organisation}/invitations/{invitation}/revoke", post(revoke))
         .route("/organisations/{organisation}/users/{user}/role", get(role_form).post(change_role))
         .route("/organisations/{organisation}/users/{user}/remove", get(remove_form).post(remove))
-        .route("/organisations/{organisation}/leave", get(leave_form).post(leave))
 }
 
 #[derive(Template)]
@@ -334,30 +333,6 @@ async fn remove(
         // Who removed themselves sees nothing of it any more.
         Ok((_, user)) if user == who.user => Redirect::to("/devices").into_response(),
         Ok((standing, _)) => done(&standing, "removed"),
-        Err(error) => refused(&app, &who, error),
-    }
-}
-
-async fn leave_form(State(app): State<Ctx>, who: SignedIn, Path(id): Path<String>) -> Response {
-    match organisations::enter(&app, &who, &id, Deed::ViewMembers).await {
-        Ok(standing) => {
-            let frame = frames::of_account(&app, &who, standing.account, "Users");
-            let (name, root, role) = (who.name.clone(), root(&standing), standing.role);
-            let user = who.user;
-            let (keys, tokens) = (Vec::new(), Vec::new());
-            page(StatusCode::OK, &Ask { frame, root, name, user, role, deed: "leave", keys, tokens })
-        }
-        Err(error) => refused(&app, &who, error),
-    }
-}
-
-async fn leave(State(app): State<Ctx>, Fresh(who): Fresh, Path(id): Path<String>) -> Response {
-    let left = async {
-        let account: AccountId = parse(&id)?;
-        members::leave(&app, &who, account).await
-    };
-    match left.await {
-        Ok(()) => Redirect::to("/devices").into_response(),
         Err(error) => refused(&app, &who, error),
     }
 }

@@ -173,3 +173,40 @@ async fn an_organisation_made_or_left_meanwhile_keeps_an_administrator() {
         }
     }
 }
+
+#[tokio::test]
+async fn keys_and_tokens_stay_with_the_organisation_and_its_administrators_are_told() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let (ann, bob, cyd) = (desk.person("ann").await, desk.person("bob").await, desk.person("cyd").await);
+        let (shed, barn) = (desk.organisation(&bob, "Shed").await, desk.organisation(&bob, "Barn").await);
+        for organisation in [shed, barn] {
+            desk.join(organisation, &ann, Role::Administrator).await;
+        }
+        desk.join(shed, &cyd, Role::Member).await;
+        let (keys, tokens) =
+            (format!("/organisations/{shed}/auth-keys"), format!("/organisations/{shed}/api-tokens"));
+        for description in ["one", "two"] {
+            let made = ann.post(&keys, &[("description", description), ("ttl_days", "7")]).await;
+            assert_eq!(made.status, StatusCode::OK, "{}", made.body);
+        }
+        assert_eq!(ann.post(&tokens, &[("description", "ci")]).await.status, StatusCode::OK);
+        // Not hers.
+        assert_eq!(bob.post(&tokens, &[("description", "bob's")]).await.status, StatusCode::OK);
+
+        let what = "2 auth keys and 1 API access token";
+        let page = ann.get(PAGE).await.body;
+        assert!(page.contains(&format!("Shed: {what}")) && !page.contains("Barn:"), "{page}");
+        assert_eq!(delete(&ann).await.status, StatusCode::SEE_OTHER, "{engine:?}");
+        let told = desk.mails_to(&bob.email).await;
+        let told: Vec<_> = told.iter().filter(|text| text.contains("ann deleted their account")).collect();
+        assert_eq!(told.len(), 1, "{engine:?}: of the organisation with something in it alone");
+        assert!(told[0].contains(what) && told[0].contains("Shed"), "{}", told[0]);
+        for address in [&ann.email, &cyd.email] {
+            let mails = desk.mails_to(address).await;
+            assert!(!mails.iter().any(|text| text.contains(what)), "{engine:?}: {address}");
+        }
+        let left = desk.app.store.api_tokens(shed, 10).await.expect("reads");
+        assert_eq!(left.len(), 2, "{engine:?}: they stay");
+    }
+}

@@ -163,3 +163,23 @@ async fn members_see_who_else_is_there_and_change_nothing() {
     assert!(page.body.contains("ann@example.org") && !page.body.contains("Invite someone"));
     assert!(ann.get(&format!("/organisations/{shed}/users")).await.body.contains("Invite someone"));
 }
+
+#[tokio::test]
+async fn whoever_leaves_is_told_what_stays_and_so_are_the_administrators() {
+    let desk = Desk::new().await;
+    let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+    let shed = desk.organisation(&bob, "Shed").await;
+    desk.join(shed, &ann, Role::Administrator).await;
+    let leave = format!("/organisations/{shed}/leave");
+    assert!(!ann.get(&leave).await.body.contains("goes on working"));
+    let tokens = format!("/organisations/{shed}/api-tokens");
+    assert_eq!(ann.post(&tokens, &[("description", "ci")]).await.status, StatusCode::OK);
+    assert!(ann.get(&leave).await.body.contains("goes on working: 1 API access token"));
+    assert_eq!(ann.post(&leave, &[]).await.status, StatusCode::SEE_OTHER);
+    let told = desk.mails_to(&bob.email).await;
+    assert!(
+        told.iter()
+            .any(|text| text.contains("ann left the organisation") && text.contains("1 API access token"))
+    );
+    assert!(!desk.mails_to(&ann.email).await.iter().any(|text| text.contains("left the organisation")));
+}
