@@ -1,6 +1,6 @@
 //! Deployments to one device.
 
-use super::{Choice, NewArtefact, PAGE, Place, choices, number, offset, refused};
+use super::{Menu, NewArtefact, PAGE, Place, menu, number, offset, refused};
 use crate::app::{App, Ctx};
 use crate::artefacts::{self, ArtefactError};
 use crate::auth::{Fresh, SignedIn};
@@ -60,8 +60,7 @@ struct Deploy {
     newest: String,
     /// It, if it is not over.
     waiting: Option<DeploymentRow>,
-    choices: Vec<Choice>,
-    more: bool,
+    menu: Menu,
     form: NewArtefact,
     error: String,
 }
@@ -78,6 +77,8 @@ struct Asked {
     page: String,
     #[serde(default)]
     artefact: String,
+    #[serde(default)]
+    find: String,
 }
 
 async fn history(
@@ -126,7 +127,8 @@ async fn choose(
 ) -> Response {
     match target(&app, &who, &id).await {
         Ok((device, place)) => {
-            form(&app, &who, &device, &place, Again { chosen: asked.artefact, ..Again::default() }).await
+            let again = Again { chosen: asked.artefact, find: asked.find, ..Again::default() };
+            form(&app, &who, &device, &place, again).await
         }
         Err(error) => failed(&app, &who, error.into()),
     }
@@ -136,6 +138,7 @@ async fn choose(
 #[derive(Default)]
 struct Again {
     chosen: String,
+    find: String,
     form: NewArtefact,
     error: &'static str,
     status: StatusCode,
@@ -155,7 +158,7 @@ async fn form_of(
     place: &Place,
     again: Again,
 ) -> Result<(StatusCode, Deploy), StoreError> {
-    let (choices, more) = choices(app, place, &again.chosen).await?;
+    let menu = menu(app, place, &again.chosen, &again.find).await?;
     let (newest, _) = deployments::rows::newest_of_device(app, &place.standing, device.id, 1).await?;
     let newest = newest.into_iter().next();
     let shown = Deploy {
@@ -165,8 +168,7 @@ async fn form_of(
         warning: why_not(device).unwrap_or_default(),
         newest: newest.as_ref().map_or_else(|| NONE.to_owned(), |it| it.id.to_string()),
         waiting: newest.filter(DeploymentRow::is_open),
-        choices,
-        more,
+        menu,
         form: again.form,
         error: again.error.to_owned(),
     };

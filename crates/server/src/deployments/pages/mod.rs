@@ -34,7 +34,7 @@ pub(super) fn routes() -> Router<Ctx> {
 const TAB: &str = "Remote update";
 /// Rows of one page of a list.
 const PAGE: u64 = 100;
-/// Artefacts that a menu offers.
+/// Artefacts that a menu offers at once.
 const CHOICES: u64 = 200;
 
 /// The account whose updates a page shows, and what its reader is to it.
@@ -123,20 +123,50 @@ struct Choice {
     chosen: bool,
 }
 
-/// The artefacts of an account for a menu, by name, and whether there are more than it shows.
-async fn choices(app: &App, place: &Place, chosen: &str) -> Result<(Vec<Choice>, bool), StoreError> {
-    let (mut found, total) = app.store.artefacts(place.account(), "", 0, CHOICES).await?;
+/// A menu of artefacts, and the search in it where there are more than it shows.
+#[derive(Default)]
+struct Menu {
+    choices: Vec<Choice>,
+    /// There are more than these.
+    more: bool,
+    /// The beginning of names that was searched for.
+    find: String,
+    /// None begins like that.
+    nothing: bool,
+}
+
+impl Menu {
+    fn is_searchable(&self) -> bool {
+        self.more || !self.find.is_empty()
+    }
+
+    /// The account has no artefact at all.
+    fn is_empty(&self) -> bool {
+        self.choices.is_empty() && self.find.is_empty()
+    }
+}
+
+/// The artefacts of an account whose name begins like `find`, by name, and the chosen one in any case.
+async fn menu(app: &App, place: &Place, chosen: &str, find: &str) -> Result<Menu, StoreError> {
+    let find: String = find.trim().chars().take(bramble_model::text::MAX_NAME).collect();
+    let (mut found, total) = app.store.artefacts(place.account(), &find, 0, CHOICES).await?;
+    let more = total > found.len() as u64;
+    let nothing = found.is_empty();
     if let Ok(id) = chosen.parse()
         && !found.iter().any(|it| it.id == id)
     {
         found.extend(app.store.artefact(place.account(), id).await?);
     }
-    let more = total > found.len() as u64;
     let choice = |it: bramble_store::artefacts::Artefact| {
         let id = it.id.to_string();
         Choice { chosen: id == chosen, id, name: it.description.name }
     };
-    Ok((found.into_iter().map(choice).collect(), more))
+    Ok(Menu {
+        choices: found.into_iter().map(choice).collect(),
+        more,
+        nothing: nothing && !find.is_empty(),
+        find,
+    })
 }
 
 /// What somebody typed to describe a new artefact, and what is wrong with it.

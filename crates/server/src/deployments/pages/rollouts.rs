@@ -1,6 +1,6 @@
 //! Deployments to every device that a search finds: the form, what it would do, and how far it got.
 
-use super::{Choice, PAGE, Place, Reader, choices, number, offset, refused, sorry};
+use super::{Menu, PAGE, Place, Reader, menu, number, offset, refused, sorry};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
@@ -39,8 +39,7 @@ struct New {
     frame: Frame,
     tab: String,
     query: String,
-    choices: Vec<Choice>,
-    more: bool,
+    menu: Menu,
     error: String,
 }
 
@@ -126,6 +125,9 @@ struct Wish {
     query: String,
     #[serde(default)]
     artefact: String,
+    /// The beginning of the artefact's name, where the menu does not hold all.
+    #[serde(default)]
+    find: String,
 }
 
 async fn new(reader: Reader, State(app): State<Ctx>, Query(wish): Query<Wish>) -> Response {
@@ -137,7 +139,7 @@ async fn new(reader: Reader, State(app): State<Ctx>, Query(wish): Query<Wish>) -
 
 async fn form(app: &App, reader: &Reader, wish: &Wish, error: &str, status: StatusCode) -> Response {
     let place = &reader.place;
-    let (choices, more) = match choices(app, place, &wish.artefact).await {
+    let menu = match menu(app, place, &wish.artefact, &wish.find).await {
         Ok(found) => found,
         Err(error) => return failed(app, &reader.who, error.into()),
     };
@@ -145,8 +147,7 @@ async fn form(app: &App, reader: &Reader, wish: &Wish, error: &str, status: Stat
         frame: place.frame(app, &reader.who),
         tab: place.tab(),
         query: wish.query.clone(),
-        choices,
-        more,
+        menu,
         error: error.to_owned(),
     };
     page(status, &shown)
@@ -210,6 +211,23 @@ struct Pages {
     state: String,
 }
 
+impl Pages {
+    /// The address of the same page up to the number of `list`'s page: turning one list leaves the other.
+    fn base(&self, found: &Rollout, list: &str) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if let Some(state) = Word::parse(&self.state) {
+            query.append_pair("state", state.as_str());
+        }
+        for (name, page) in [("page", &self.page), ("skipped", &self.skipped)] {
+            if name != list && number(page) > 1 {
+                query.append_pair(name, &number(page).to_string());
+            }
+        }
+        query.append_pair(list, "");
+        format!("/remote-update/rollouts/{}?{}", found.id, query.finish())
+    }
+}
+
 async fn show(
     who: SignedIn,
     State(app): State<Ctx>,
@@ -264,7 +282,7 @@ async fn skipped(app: &App, found: &Rollout, pages: &Pages) -> Result<Part<Skipp
     let number = number(&pages.skipped);
     let (rows, total) = app.store.rollout_members(found.id, true, offset(number), PAGE).await?;
     let row = |it: Member| Skipped { id: it.device, name: it.name, reason: it.reason.unwrap_or_default() };
-    let base = format!("/remote-update/rollouts/{}?skipped=", found.id);
+    let base = pages.base(found, "skipped");
     Ok(Part::new(rows.into_iter().map(row).collect(), total, number, base))
 }
 
@@ -279,7 +297,7 @@ async fn preview_of(
     let (now, number) = (app.clock.now(), number(&pages.page));
     let (rows, total) = app.store.rollout_members(found.id, false, offset(number), PAGE).await?;
     let rows = rows.into_iter().map(|it| Target { id: it.device, name: it.name }).collect();
-    let base = format!("/remote-update/rollouts/{}?page=", found.id);
+    let base = pages.base(found, "page");
     Ok(Preview {
         frame: place.frame(app, who),
         tab: place.tab(),
@@ -303,7 +321,7 @@ async fn running(
     let filter = Filter { rollout: Some(found.id), state, device: None };
     let (deployments, total) = app.store.deployments(found.account, filter, offset(number), PAGE).await?;
     let own = format!("/remote-update/rollouts/{}", found.id);
-    let base = format!("{own}?state={}&page=", state.map_or("", Word::as_str));
+    let base = pages.base(found, "page");
     let counted = app.store.count_deployments(found.id).await?;
     let many = |word: Word| counted.iter().find(|(it, _)| *it == word).map_or(0, |(_, many)| *many);
     let count = |word: Word| Count {

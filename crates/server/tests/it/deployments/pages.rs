@@ -179,3 +179,41 @@ async fn a_trial_that_is_over_blocks_deployments() {
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert!(answer.body.contains("Deployments are blocked"), "{}", answer.body);
 }
+
+#[tokio::test]
+async fn a_menu_that_does_not_hold_all_artefacts_is_searched() {
+    let place = Place::new().await;
+    let device = format!("/devices/{}/deploy", place.device.id);
+    let many = "/remote-update/rollouts/new";
+    let options = |page: &Answer| page.body.matches("<option value=").count();
+    let mut last = place.desk.artefact(&place.by, "kiosk 000").await;
+    for path in [device.as_str(), many] {
+        let page = place.ann.get(path).await;
+        assert!(!page.body.contains("name=\"find\""), "all are in the menu: {}", page.body);
+    }
+    for number in 1..=200 {
+        last = place.desk.artefact(&place.by, &format!("kiosk {number:03}")).await;
+    }
+    for path in [device.as_str(), many] {
+        let page = place.ann.get(path).await;
+        assert_eq!(options(&page), 200, "{}", page.body);
+        assert!(page.body.contains("These are the first 200 by name. Search"), "{}", page.body);
+        assert!(!page.body.contains(">kiosk 200<"), "{}", page.body);
+        let found = place.ann.get(&format!("{path}?find=+KIOSK+200&query=tag%3Ax")).await;
+        assert_eq!(options(&found), 1, "{}", found.body);
+        assert!(
+            found.body.contains(">kiosk 200<") && found.body.contains("value=\"KIOSK 200\""),
+            "{}",
+            found.body
+        );
+        let kept = found.body.matches("name=\"query\" value=\"tag:x\"").count();
+        assert_eq!(kept, usize::from(path == many), "{}", found.body);
+        let nothing = place.ann.get(&format!("{path}?find=%3Cb%3E")).await;
+        assert!(nothing.body.contains("begins with “&#60;b&#62;”"), "{}", nothing.body);
+        assert_eq!((options(&nothing), nothing.body.matches("name=\"artefact\"").count()), (0, 0));
+        let chosen = place.ann.get(&format!("{path}?find=zz&artefact={last}")).await;
+        assert!(chosen.body.contains(&format!("<option value=\"{last}\" selected>")), "{}", chosen.body);
+        let long = place.ann.get(&format!("{path}?find={}", "a".repeat(7000))).await;
+        assert!(long.status == StatusCode::OK && !long.body.contains(&"a".repeat(1000)), "{}", long.status);
+    }
+}

@@ -137,3 +137,41 @@ async fn members_see_what_runs_and_strangers_nothing() {
     assert_eq!(eve.get(&page).await.status, StatusCode::NOT_FOUND);
     assert_eq!(bob.post(&format!("{page}/start"), &[("confirm", "1")]).await.status, StatusCode::NOT_FOUND);
 }
+
+/// Two lists on one page: turning one leaves the other where it is, and the state that was asked for.
+#[tokio::test]
+async fn the_two_lists_of_a_rollout_are_turned_one_by_one() {
+    let place = Place::new().await;
+    super::rollouts::many(&place, 250).await;
+    place.desk.sql("UPDATE devices SET ota = 'available' WHERE name_folded < 'many-0120'").await;
+    let artefact = place.desk.artefact(&place.by, "a").await.to_string();
+    let page = preview(&place, "many", &artefact).await;
+    let shown = place.ann.get(&page).await;
+    for link in [format!("{page}?page=2"), format!("{page}?skipped=2")] {
+        assert!(shown.body.contains(&format!("href=\"{link}\"")), "{link}: {}", shown.body);
+    }
+    let second = place.ann.get(&format!("{page}?page=2&skipped=2")).await;
+    for link in [format!("{page}?skipped=2&#38;page=1"), format!("{page}?page=2&#38;skipped=1")] {
+        assert!(second.body.contains(&format!("href=\"{link}\"")), "{link}: {}", second.body);
+    }
+    for (name, there) in
+        [("many-0119", true), ("many-0000", false), ("many-0249", true), ("many-0120", false)]
+    {
+        assert_eq!(second.body.contains(&format!(">{name}<")), there, "{name}: {}", second.body);
+    }
+    place.ann.post(&format!("{page}/start"), &[("confirm", "130")]).await;
+    finished(&place, &page).await;
+    let running = place.ann.get(&format!("{page}?state=pending&page=2")).await;
+    for link in
+        [format!("{page}?state=pending&#38;page=2&#38;skipped=2"), format!("{page}?state=pending&#38;page=1")]
+    {
+        assert!(running.body.contains(&format!("href=\"{link}\"")), "{link}: {}", running.body);
+    }
+    let odd = place.ann.get(&format!("{page}?state=%22%3E%3Cb%3E&page=-1&skipped=x")).await;
+    assert_eq!(odd.status, StatusCode::OK);
+    assert!(
+        !odd.body.contains("\"><b>") && odd.body.contains(&format!("href=\"{page}?skipped=2\"")),
+        "{}",
+        odd.body
+    );
+}

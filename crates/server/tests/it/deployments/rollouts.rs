@@ -9,7 +9,7 @@ use bramble_wire::{DeviceId, RolloutId};
 use time::Duration;
 
 /// So many devices named `many-0001`… that allow remote updates, written into the store.
-async fn many(place: &Place, count: usize) -> Vec<DeviceId> {
+pub(super) async fn many(place: &Place, count: usize) -> Vec<DeviceId> {
     use bramble_model::{OsRandom, Random, Secret, SecretKind};
     let random: &dyn Random = &OsRandom;
     let tx = place.desk.app.store.begin().await.expect("begins");
