@@ -43,6 +43,7 @@ pub fn main() -> ExitCode {
         ("auth-key", "create") => operate(&matches, keys::auth_key_create(&matches)),
         ("token", "create") => operate(&matches, keys::token_create(&matches)),
         ("identity", "release") => operate(&matches, keys::identity_release(&matches)),
+        ("deployment-key", "rotate") => operate(&matches, Ok(Request::DeploymentKeyRotate)),
         ("mail", "list") => operate(&matches, Ok(Request::MailList)),
         ("mail", "show") => operate(&matches, mail_show(&matches)),
         _ => ExitCode::from(2),
@@ -89,6 +90,9 @@ pub fn command() -> Command {
         .subcommand(provision::command())
         .subcommand(group("token", "Tokens of the management API").subcommand(keys::token_create_command()))
         .subcommand(group("identity", "Key pairs of devices").subcommand(keys::identity_release_command()))
+        .subcommand(group("deployment-key", "The key with which remote updates are signed").subcommand(operators(
+            Command::new("rotate").about("Make a new key, which devices follow because the old one vouches for it"),
+        )))
         .subcommand(
             group("mail", "The outbox, above all where no mail server is configured")
                 .subcommand(operators(Command::new("list").about("List the newest messages")))

@@ -1,9 +1,10 @@
 //! Keys and tokens of organisations: `bramble auth-key create --org`, `bramble provision`, `bramble token
-//! create`, `bramble identity release`.
+//! create`, `bramble identity release`; and the server's own key: `bramble deployment-key rotate`.
 
 use super::{Response, failed};
 use crate::app::App;
 use crate::audit::Actor;
+use crate::deployments;
 use crate::linking::LinkingError;
 use crate::linking::identities::{self, proof::PublicKey};
 use crate::linking::keys::{self, Wish as KeyWish};
@@ -107,6 +108,20 @@ pub(super) async fn identity_release(app: &App, public_key: &str) -> Response {
         }
         Ok(None) => Response::refused("Nobody here has registered this key."),
         Err(LinkingError::Store(error)) => failed(error),
+        Err(error) => Response::refused(error.to_string()),
+    }
+}
+
+pub(super) async fn deployment_key_rotate(app: &App) -> Response {
+    match deployments::keys::rotate(app).await {
+        Ok(Some(id)) => {
+            let text = format!(
+                "Deployments are signed with the new key {id} from now on. A device takes it when it gets its next \
+                 deployment, because the old key vouches for it."
+            );
+            Response::done(text, json!({ "id": id }))
+        }
+        Ok(None) => Response::refused("Somebody else made a new key at this moment. Nothing was changed."),
         Err(error) => Response::refused(error.to_string()),
     }
 }

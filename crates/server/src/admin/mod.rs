@@ -107,6 +107,8 @@ pub enum Request {
         /// PEM.
         public_key: String,
     },
+    /// `bramble deployment-key rotate`.
+    DeploymentKeyRotate,
     /// `bramble mail list`.
     MailList,
     /// `bramble mail show`.
@@ -132,6 +134,7 @@ impl std::fmt::Debug for Request {
             Self::OrgAuthKeysCreate { .. } => "OrgAuthKeysCreate",
             Self::TokenCreate { .. } => "TokenCreate",
             Self::IdentityRelease { .. } => "IdentityRelease",
+            Self::DeploymentKeyRotate => "DeploymentKeyRotate",
             Self::MailList => "MailList",
             Self::MailShow { .. } => "MailShow",
         })
@@ -195,6 +198,7 @@ pub async fn handle(app: &App, request: Request) -> Response {
             keys_and_tokens::token_create(app, organisation, &description).await
         }
         Request::IdentityRelease { public_key } => keys_and_tokens::identity_release(app, &public_key).await,
+        Request::DeploymentKeyRotate => keys_and_tokens::deployment_key_rotate(app).await,
         Request::MailList => mail::list(app).await.map_or_else(failed, |mails| mail_list(&mails)),
         Request::MailShow { id } => {
             mail::show(app, id).await.map_or_else(failed, |mail| mail_show(mail.as_ref()))

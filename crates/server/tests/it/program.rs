@@ -271,6 +271,12 @@ async fn operators_reach_a_running_server_and_a_stopped_one() {
     assert!(done, "{text}");
     let (done, text) = create("ADA@example.org").await;
     assert!(!done && text.starts_with("bramble: "), "one who is there already: {text}");
+    let output = bramble(data, &["deployment-key", "rotate"]).output().await.expect("it ran");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.starts_with("Deployments are signed with the new key "),
+        "{output:?}"
+    );
 }
 
 #[tokio::test]

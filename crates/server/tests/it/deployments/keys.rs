@@ -1,6 +1,7 @@
 use super::Place;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bramble_server::admin::{Request, Response, handle};
 use bramble_server::deployments::keys;
 use bramble_store::testing::Engine;
 use bramble_wire::deployments::{DeploymentKeys, Started, signed_key_text, signed_text};
@@ -84,4 +85,18 @@ async fn many_first_looks_at_once_make_one_key_and_many_rotations_lose_none() {
         assert!(made >= 1);
         assert_eq!(all.len(), 1 + made);
     }
+}
+
+#[tokio::test]
+async fn the_operator_makes_a_new_key() {
+    let place = Place::new().await;
+    let first = listed(&place).await.deployment_keys;
+    let Response::Done { text, json } = handle(&place.desk.app, Request::DeploymentKeyRotate).await else {
+        panic!("refused");
+    };
+    let all = listed(&place).await.deployment_keys;
+    assert_eq!((first.len(), all.len(), &all[0]), (1, 2, &first[0]));
+    assert_eq!(json["id"], all[1].id);
+    assert!(text.contains(&all[1].id), "{text}");
+    assert_eq!(all[1].signed_by.as_ref().map(|by| &by.id), Some(&first[0].id));
 }
