@@ -26,6 +26,8 @@ use zbus::Connection;
 
 /// How often a running update is looked at. Asking again finds out as well that the updater died.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How often one is looked at that waits for a restart or for somebody's decision.
+const LOOK_FOR_DECISION: Duration = Duration::from_secs(2);
 /// The least time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
 /// For one call on the bus; the updater may have to be started.
@@ -95,6 +97,7 @@ async fn round(shared: &Shared) -> Result<(), Trouble> {
     let connection = within(async { Ok(Connection::system().await?) }).await?;
     let updater = UpdaterProxy::new(&connection).await?;
     let work = Work { shared, credential: &credential, updater };
+    let mut waits = false;
     loop {
         let status = work.until_quiet().await?;
         match status.state.as_str() {
@@ -103,11 +106,28 @@ async fn round(shared: &Shared) -> Result<(), Trouble> {
             "waiting-for-commit" if status.auto_commit => match within(work.commit()).await {
                 Ok(()) => continue,
                 // It is about to restart into it.
-                Err(Trouble::Updater(bus::Error::Invalid(_))) => return Ok(()),
+                Err(Trouble::Updater(bus::Error::Invalid(_))) => {}
                 Err(other) => return Err(other),
             },
-            "waiting-for-commit" | "waiting-for-restart" | "committing" | "rolling-back" => return Ok(()),
             _ => {}
+        }
+        if matches!(
+            status.state.as_str(),
+            "waiting-for-commit" | "waiting-for-restart" | "committing" | "rolling-back"
+        ) {
+            if !waits {
+                tracing::info!(
+                    deployment.id = status.deployment,
+                    "an update waits for the device's restart or for a decision on it"
+                );
+                waits = true;
+            }
+            // Nobody says so when it was made.
+            sleep(LOOK_FOR_DECISION).await;
+            if shared.ota() != Capability::Enabled {
+                return Ok(());
+            }
+            continue;
         }
         let Some(id) = work.next(&status).await? else { return Ok(()) };
         if !work.begin(id).await? {
