@@ -122,6 +122,24 @@ pub fn without_password(uri: &str) -> String {
     }
 }
 
+/// The same for whoever only looks, and for logs: without the login, and without the query and fragment,
+/// which often carry a token.
+///
+/// ```
+/// use bramble_model::artefact::without_secrets;
+/// assert_eq!(without_secrets("ftp://ann:secret@x.example/a"), "ftp://…@x.example/a");
+/// assert_eq!(without_secrets("https://x.example/a?token=secret#b"), "https://x.example/a?…");
+/// assert_eq!(without_secrets("https://x.example/a@b:c"), "https://x.example/a@b:c");
+/// ```
+pub fn without_secrets(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return "…".to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map(|(_, host)| format!("…@{host}"));
+    let (path, more) = rest.find(['?', '#']).map_or((rest, ""), |at| (&rest[..at], "?…"));
+    format!("{scheme}://{}{path}{more}", host.as_deref().unwrap_or(authority))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

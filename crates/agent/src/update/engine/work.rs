@@ -10,6 +10,7 @@ use crate::update::{
     record::{OWN_FOLDER, Outcome, Phase, Record},
     slot_images::SlotImages,
 };
+use bramble_model::artefact::without_secrets;
 use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
@@ -56,7 +57,8 @@ impl Engine {
     /// Applies what was accepted, to its outcome or to the restart into the other slot.
     pub async fn work(&self, accepted: Accepted) -> Result<(), PowerCut> {
         let id = accepted.order.deployment;
-        tracing::info!(deployment.id = %id, uri = %accepted.order.uri, "applying an update");
+        let uri = without_secrets(&accepted.order.uri);
+        tracing::info!(deployment.id = %id, uri, "applying an update");
         let result = self.perform(accepted).await;
         let mut inner = self.lock();
         let ended = match result {

@@ -120,14 +120,38 @@ impl World {
     }
 
     fn start_daemon(&mut self) {
-        self.daemon =
-            Some(self.command(env!("CARGO_BIN_EXE_rpi-connectd")).spawn().expect("the daemon runs"));
+        let mut command = self.command(env!("CARGO_BIN_EXE_rpi-connectd"));
+        self.daemon = Some(command.stderr(self.open_journal()).spawn().expect("the daemon runs"));
     }
 
     fn start_updater(&mut self) {
         let mut command = self.command(env!("CARGO_BIN_EXE_rpi-ota-connector"));
-        let child = command.arg("--root").arg(self.machine.root()).spawn();
+        let child = command.arg("--root").arg(self.machine.root()).stderr(self.open_journal()).spawn();
         self.updater = Some(child.expect("the updater runs"));
+    }
+
+    fn journal_path(&self) -> std::path::PathBuf {
+        self.machine.root().join("journal")
+    }
+
+    fn open_journal(&self) -> std::fs::File {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(self.journal_path());
+        file.expect("file")
+    }
+
+    /// What the programs said so far.
+    fn journal(&self) -> String {
+        std::fs::read_to_string(self.journal_path()).expect("file")
+    }
+
+    /// Waits until one of the programs has said this so often.
+    async fn journal_says(&self, what: &str, times: usize) {
+        let said = tokio::time::timeout(SOON, async {
+            while self.journal().matches(what).count() < times {
+                tokio::task::yield_now().await;
+            }
+        });
+        said.await.unwrap_or_else(|_| panic!("nobody said {what:?} {times} times"));
     }
 
     async fn kill_updater(&mut self) {
@@ -233,6 +257,14 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the journal:\n{}", std::fs::read_to_string(self.journal_path()).unwrap_or_default());
+        }
+    }
+}
+
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -297,6 +329,17 @@ async fn an_ordered_script_is_run_and_reported() {
     world.order(2, &uri, &checksum, 1001);
     let report = world.report(2, "fail").await;
     assert_eq!(report["reason"], "Script failed with exit status 1: broken");
+    let journal = world.journal();
+    assert!(
+        journal.contains(&format!("uri=\"{uri}\"")) || journal.contains(&format!("uri={uri}")),
+        "{journal}"
+    );
+
+    // Whoever reads the journal learns no token.
+    world.order(4, &format!("{uri}?token=canary"), &checksum, 1001);
+    world.report(4, "fail").await;
+    let journal = world.journal();
+    assert!(journal.contains(&format!("{uri}?…")) && !journal.contains("canary"), "{journal}");
 
     // A restart of the updater that a script asked for.
     let (uri, checksum) = world.artefact("c", &script("#!/bin/sh\nexit 2\n"));
@@ -401,8 +444,8 @@ async fn a_killed_updater_and_a_killed_daemon_go_on() {
     assert_eq!(report["reason"], "The device restarted while a script ran");
 }
 
-#[tokio::test]
-async fn a_new_system_is_tried_committed_and_reported() {
+/// A machine with two systems that runs the first, and one ordered that is about to be tried.
+async fn tried() -> (World, Board) {
     let mut world = World::start().await;
     world.opt_in().await;
     let board = Board::running(2);
@@ -422,9 +465,43 @@ async fn a_new_system_is_tried_committed_and_reported() {
     world.kill_updater().await;
     assert_eq!(board.boot(true), 3);
     assert_eq!(board.default_partition(), 2, "not before the server was reached");
+    (world, board)
+}
+
+#[tokio::test]
+async fn a_new_system_is_tried_committed_and_reported() {
+    let (mut world, board) = tried().await;
     world.start_updater();
     world.start_daemon();
     world.report(1, "complete").await;
     assert_eq!(board.default_partition(), 3);
     assert!(board.partition(3, "system").starts_with(b"GOOD new"));
+}
+
+/// Without `AutoCommit` a person decides on the device, and nobody tells the daemon.
+#[tokio::test]
+async fn what_a_person_decides_on_the_device_is_reported() {
+    for (method, what, partition) in [("Commit", "complete", 3), ("Rollback", "fail", 2)] {
+        let (mut world, board) = tried().await;
+        world.machine.write("root/etc/rpi-connect/rpi-ota-connector.config", "AutoCommit=false\n");
+        world.start_updater();
+        world.start_daemon();
+        // It has looked, and nothing but looking again can tell it.
+        world.journal_says("an update waits for the device's restart or for a decision on it", 1).await;
+        let said = world.call(None, method, &[]).await;
+        assert!(said.contains("method return"), "{said}");
+        if method == "Rollback" {
+            // It restarts; the firmware starts the old system.
+            world.kill_daemon().await;
+            world.kill_updater().await;
+            board.boot(false);
+            world.start_updater();
+            world.start_daemon();
+        }
+        let report = world.report(1, what).await;
+        assert_eq!(board.default_partition(), partition);
+        if what == "fail" {
+            assert_eq!(report["reason"], "Rolled back: asked for on the device");
+        }
+    }
 }

@@ -18,7 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bramble_model::account::Deed;
-use bramble_model::artefact::without_password;
+use bramble_model::artefact::{without_password, without_secrets};
 use bramble_model::deployment::Word;
 use bramble_model::phrases;
 use bramble_store::StoreError;
@@ -147,7 +147,11 @@ async fn tab_of(app: &App, who: &SignedIn, place: &Place, search: &Search) -> Re
     let artefact = |it: Artefact| ArtefactRow {
         id: it.id,
         name: it.description.name,
-        uri: without_password(&it.description.uri),
+        uri: if place.manages() {
+            without_password(&it.description.uri)
+        } else {
+            without_secrets(&it.description.uri)
+        },
         checksum: it.description.checksum,
         made: Moment::new(it.created_at, now),
         made_by: it.created_by_name,

@@ -112,6 +112,24 @@ async fn members_look_and_strangers_do_not() {
     assert!(desk.app.store.artefact(shed, artefact).await.expect("reads").is_some());
 }
 
+/// A query often carries a token of whoever hands out the file.
+#[tokio::test]
+async fn the_query_of_an_address_is_for_who_manages_updates() {
+    let place = Place::new().await;
+    let desk = &place.desk;
+    let shed = desk.organisation(&place.ann, "Shed").await;
+    let bob = desk.person("bob").await;
+    desk.join(shed, &bob, Role::Member).await;
+    let tab = format!("/organisations/{shed}{TAB}");
+    let uri = "https://ann:hunter2@x.example/a.zst?token=canary#more";
+    place.ann.post(&format!("{tab}/artefacts/new"), &artefact("kiosk", uri, &"ab".repeat(32))).await;
+    let seen = place.ann.get(&tab).await;
+    assert!(seen.body.contains("https://ann:…@x.example/a.zst?token=canary#more"), "{}", seen.body);
+    let seen = bob.get(&tab).await;
+    assert!(seen.body.contains("https://…@x.example/a.zst?…"), "{}", seen.body);
+    assert!(!seen.body.contains("canary") && !seen.body.contains("hunter2"), "{}", seen.body);
+}
+
 /// Somebody who was an administrator when the request began and is none when it writes.
 #[tokio::test]
 async fn a_lost_standing_counts_at_the_moment_of_writing() {
