@@ -4,6 +4,8 @@ import { type Entry, type FromFiles, shownName } from "./protocol";
 
 /** Entries shown at first, and added by each press of "Show more". */
 const PAGE = 500;
+/** Entries that a page takes; a device lists no more than 20,000. */
+const MOST = 20_000;
 
 function element<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
@@ -48,7 +50,7 @@ export class List {
   private again: string | undefined;
 
   add(entries: Entry[]): void {
-    this.coming.push(...entries);
+    this.coming.push(...entries.slice(0, MOST - this.coming.length));
   }
 
   complete({ folder, hidden, more }: Extract<FromFiles, { type: "listed" }>): void {

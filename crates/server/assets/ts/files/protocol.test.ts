@@ -17,6 +17,7 @@ test("a device's messages are read, and what is none is not", () => {
 
 test("names from a device cannot mislead", () => {
   assert.equal(shownName("a\nb\u202etxt.exe"), "a\ufffdb\ufffdtxt.exe");
+  for (const unseen of ["\u061c", "\u200b", "\u2060", "\ufeff"]) assert.equal(shownName(`a${unseen}b`), "a\ufffdb");
   assert.equal(localName("../a\nb"), ".._a_b");
   for (const none of ["", "..", " ", "."]) assert.equal(localName(none), "download");
 });

@@ -106,9 +106,10 @@ export function readFiles(text: string): FromFiles | undefined {
   }
 }
 
-/** A name from the device as text: what could disturb the page or mislead its reader is made visible. */
+/** A name from the device as text: what could disturb the page or mislead its reader is made visible. Joiners stay,
+ * which scripts and emoji need. */
 export function shownName(name: string): string {
-  return name.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+  return name.replace(/[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");
 }
 
 /** A name for a file on this computer. */

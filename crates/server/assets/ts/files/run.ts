@@ -39,13 +39,18 @@ abstract class Run {
   hear(message: FromFiles): void {
     if (message.type === "failed") this.failure = new Failed(message.problem, message.message);
     else this.heard(message);
-    this.wake?.();
+    this.woken();
   }
 
   protected abstract heard(message: FromFiles): void;
 
   stop(): void {
     this.failure ??= new Stopped();
+    this.woken();
+  }
+
+  /** Looks again at what is waited for. */
+  protected woken(): void {
     this.wake?.();
   }
 
@@ -175,6 +180,12 @@ export class Download extends Run {
 
   take(data: Uint8Array<ArrayBuffer>): void {
     if (!this.begun || this.changed) return;
+    // A device that sends more than it said would fill this computer.
+    if (this.received.bytes + data.length > (this.received.size ?? 0)) {
+      this.changed = true;
+      this.woken();
+      return;
+    }
     this.received.add(data);
     this.moved(this.received.bytes);
     this.ungranted += data.length;
