@@ -64,11 +64,16 @@ async fn on(engine: &str, url: Option<String>, count: usize) -> Vec<Row> {
     let made: serde_json::Value = serde_json::from_str(&made).expect("JSON");
     let id = made["id"].as_str().expect("an id").to_owned();
     server.stop().await;
-    let target = match url {
-        Some(url) => bramble_store::Target::Postgres(url),
+    let target = match &url {
+        Some(url) => bramble_store::Target::Postgres(url.clone()),
         None => bramble_store::Target::Sqlite(server.data().join("bramble.db")),
     };
     stock(&target, id.parse().expect("an id"), count).await;
+    if let Some(url) = &url {
+        // A fleet comes over weeks, and PostgreSQL looks at a table by itself within a minute. This one came at once.
+        let looked = std::process::Command::new("psql").args(["-q", url, "-c", "VACUUM ANALYZE"]).status();
+        assert!(looked.is_ok_and(|status| status.success()), "PostgreSQL knows its tables");
+    }
     server.start_again().await;
     let list = Pages::signed_in(&server, &person, format!("/organisations/{id}/devices")).await;
     list.get("").await;
