@@ -5,6 +5,7 @@ import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, sta
 import { join } from "node:path";
 import { Device } from "./support/device.ts";
 import { look } from "./support/look.ts";
+import { dropOn } from "./support/drop.ts";
 import { Shell } from "./support/shell.ts";
 import { anotherBrowser, expect, fillSignIn, row, signIn, test as base } from "./support/world.ts";
 
@@ -111,6 +112,17 @@ test("files go to the device by the picker and come back the same, and the audit
   await expect(files.page.locator("#curtain")).toContainText("You disconnected");
 });
 
+test("through the relay as well", async ({ device, files }) => {
+  await files.page.goto(`${files.page.url()}?relay=udp`);
+  await files.live();
+  await expect(files.page.locator("html")).toHaveAttribute("data-path", "relayed");
+  const bytes = content(4_000_001);
+  await files.send(named("relayed.bin", bytes));
+  await expect(files.transfer("relayed.bin")).toContainText("On the device, 4.0 MB, SHA-256 checked");
+  expect(await digestOf(join(folder(device), "relayed.bin"))).toBe(digest(bytes));
+  expect(await digestOf(await files.fetch("relayed.bin"))).toBe(digest(bytes));
+});
+
 test("files that are dropped on the shell's window go beside it", async ({ page, person, device }) => {
   await signIn(page, person);
   const before = await Shell.choose(page, row(page));
@@ -127,20 +139,7 @@ test("files that are dropped on the shell's window go beside it", async ({ page,
   await expect(row(page).getByTitle("File transfer is allowed")).toBeVisible();
 
   const shell = await Shell.choose(page, row(page));
-  const drop = async (name: string, text: string): Promise<void> => {
-    const data = await shell.page.evaluateHandle(
-      ([name, text]) => {
-        const data = new DataTransfer();
-        data.items.add(new File([text ?? ""], name ?? ""));
-        return data;
-      },
-      [name, text],
-    );
-    await shell.page.locator("#terminal").dispatchEvent("dragover", { dataTransfer: data });
-    await expect(shell.page.locator(".drop-here")).toBeVisible();
-    await shell.page.locator("#terminal").dispatchEvent("drop", { dataTransfer: data });
-    await expect(shell.page.locator(".drop-here")).toBeHidden();
-  };
+  const drop = (name: string, text: string) => dropOn(shell.page.locator("#terminal"), name, text);
   await drop("note.txt", "dropped\n");
   await expect(shell.page.locator("#transfers")).toContainText("On the device", { timeout: 30_000 });
   await shell.page.getByRole("button", { name: "Close the files" }).click();

@@ -1,5 +1,8 @@
 // Watching somebody else's shell by invitation.
 import { join } from "node:path";
+import { Device } from "./support/device.ts";
+import { authKey } from "./support/fleet.ts";
+import { given, member } from "./support/organisation.ts";
 import { Shell } from "./support/shell.ts";
 import { anotherBrowser, expect, row, signIn, test } from "./support/world.ts";
 
@@ -54,4 +57,41 @@ test("a link lets one watch: output only, both see it, and the owner stops it", 
   await other.goto(link);
   await expect(other.locator("#curtain")).toContainText("This invitation is no longer good");
   expect(device.children().length).toBe(1);
+});
+
+test("another member of the organisation watches, under their own name, and both are in the audit log", async ({ page, browser, server, mail, person }) => {
+  const root = await given(server, page, person, "Orchard");
+  const device = await Device.start(server);
+  expect((await device.signIn(await authKey(server, root))).status).toBe(0);
+  await device.online();
+  const { person: bob, page: other } = await member(browser, server, mail, page, "Bob");
+  await expect(row(other)).toContainText("Online");
+  await page.goto(`${root}/devices`);
+  const shell = await Shell.choose(page, row(page));
+  await shell.page.getByRole("button", { name: "Let somebody watch" }).click();
+  const watch = await Shell.open(await other.context().newPage(), await shell.page.getByLabel("Link", { exact: true }).inputValue());
+  await shell.page.locator("#watch-close").click();
+  await expect(watch.page.locator("#watch-strip")).toContainText(`You watch the shell of ${person.name}: output only`);
+  await expect(shell.page.locator("#watch-strip")).toContainText(`${bob.name} watches: output only`);
+  await watch.page.locator("#terminal").click();
+  await watch.page.keyboard.type("echo never");
+  await shell.page.locator("#terminal").click();
+  expect(await shell.run("echo seen by both")).toBe("seen by both");
+  await watch.shows(/seen by both/);
+  expect(await shell.text()).not.toContain("never");
+  await expect(row(other).getByTitle("Remote shell: 2 sessions now")).toBeVisible();
+
+  await page.goto(`${root}/audit-log`);
+  const log = page.getByRole("table", { name: "Audit log" }).getByRole("row");
+  for (const name of [person.name, bob.name]) await expect(log.filter({ hasText: "Remote shell" }).filter({ hasText: name })).toHaveCount(1);
+  // Who is removed from the organisation sees no more of it.
+  await page.getByRole("link", { name: "Users" }).click();
+  await page.locator("summary", { has: page.locator(`xpath=self::*[@aria-label="More options for ${bob.name}"]`) }).click();
+  await page.getByRole("link", { name: /Remove/ }).click();
+  await page.getByRole("button", { name: /Remove/ }).click();
+  await watch.ended(/./);
+  expect(await shell.run("echo alone")).toBe("alone");
+  await expect(shell.page.locator("#watch-strip")).toBeHidden();
+  await device.stop();
+  await other.context().close();
 });

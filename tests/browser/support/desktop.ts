@@ -104,7 +104,7 @@ export class Desktop {
     return this.has(name) ? readFileSync(join(this.folder, name), "utf8") : "";
   }
 
-  write(name: string, text: string): void {
+  write(name: string, text: string | Buffer): void {
     writeFileSync(join(this.folder, name), text);
     chmodSync(join(this.folder, name), 0o644);
   }

@@ -16,6 +16,14 @@ async function call(server: Server, path: string, token: string | undefined, bod
   return text ? (JSON.parse(text) as Record<string, string>) : {};
 }
 
+/** A key for a device of an organisation, made as a script would. */
+export async function authKey(server: Server, organisation: string, wanted: object = {}): Promise<string> {
+  const id = organisation.split("/").at(-1) ?? "";
+  const { stdout } = await server.bramble(["token", "create", "--org", id, "--description", "fleet", "--json"]);
+  const token = /rporg_\w+/.exec(stdout)?.[0];
+  return (await call(server, "/organisation/auth-keys", token, { description: "test", ...wanted }))["secret"] ?? "";
+}
+
 /** Links devices into an organisation, with a key for each as a script would make it. */
 export async function link(server: Server, organisation: string, devices: Described[]): Promise<void> {
   const id = organisation.split("/").at(-1) ?? "";

@@ -28,6 +28,8 @@ pub enum Order {
     Open(&'static str),
     /// Grant credit for every byte received from now on.
     Draw(bool),
+    /// Take one datagram in this time from now on, like a browser behind a slow network.
+    Slow(Duration),
     /// Neither listen nor answer any more, like a browser whose machine lost power.
     Vanish,
 }
@@ -64,8 +66,16 @@ impl TestPeer {
         let (offer, pending) = api.apply().expect("an offer");
         let (orders, given) = mpsc::unbounded_channel();
         let (tell, seen) = mpsc::unbounded_channel();
-        let state =
-            State { rtc, socket, local, pending: Some(pending), labels: HashMap::new(), draw: true, tell };
+        let state = State {
+            rtc,
+            socket,
+            local,
+            pending: Some(pending),
+            labels: HashMap::new(),
+            draw: true,
+            pace: Duration::ZERO,
+            tell,
+        };
         tokio::spawn(state.run(given));
         Self { offer: offer.to_sdp_string(), orders, seen }
     }
@@ -82,6 +92,7 @@ struct State {
     pending: Option<SdpPendingOffer>,
     labels: HashMap<ChannelId, String>,
     draw: bool,
+    pace: Duration,
     tell: mpsc::UnboundedSender<Seen>,
 }
 
@@ -89,9 +100,15 @@ impl State {
     async fn run(mut self, mut given: mpsc::UnboundedReceiver<Order>) {
         let mut buffer = vec![0; 2048];
         let mut heart = tokio::time::interval(HEARTBEAT);
+        let mut next_at = Instant::now();
         loop {
             let Some(timeout) = self.drain().await else { break };
             let mut fed = 0;
+            let socket = &self.socket;
+            let receive = async {
+                tokio::time::sleep_until(next_at.into()).await;
+                socket.recv_from(&mut buffer).await
+            };
             tokio::select! {
                 order = given.recv() => match order {
                     None => break,
@@ -102,12 +119,14 @@ impl State {
                     }
                     Some(order) => self.obey(order),
                 },
-                received = self.socket.recv_from(&mut buffer) => {
+                received = receive => {
+                    next_at = Instant::now() + self.pace;
+                    let most = if self.pace.is_zero() { 16 } else { 1 };
                     let mut next = received.ok();
                     while let Some((length, from)) = next {
                         self.feed(from, &buffer[..length]);
                         fed += 1;
-                        next = (fed < 16).then(|| self.socket.try_recv_from(&mut buffer).ok()).flatten();
+                        next = (fed < most).then(|| self.socket.try_recv_from(&mut buffer).ok()).flatten();
                     }
                 }
                 _ = heart.tick() => self.beat(),
@@ -135,6 +154,7 @@ impl State {
                 self.rtc.direct_api().create_data_channel(config);
             }
             Order::Draw(draw) => self.draw = draw,
+            Order::Slow(pace) => self.pace = pace,
             Order::Vanish => unreachable!("handled by the loop"),
         }
         let _ = self.rtc.handle_input(Input::Timeout(Instant::now()));

@@ -5,7 +5,9 @@ use crate::visit::{PATIENCE, Visit, settings};
 use bramble_agent::session::{Input, ScreenSettings, SessionSettings};
 use bramble_wire::signalling::Path;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -78,6 +80,34 @@ async fn bytes_go_both_ways_unchanged() {
     // The VNC server learns of it too.
     let rest = tokio::time::timeout(PATIENCE, desktop.read(&mut heard)).await.expect("in time");
     assert_eq!(rest.expect("reads"), 0);
+}
+
+#[tokio::test]
+async fn a_clipboard_of_a_megabyte_that_is_no_utf_8_arrives_whole_both_ways() {
+    let server = FakeVnc::start();
+    let mut visit = Visit::to_screen(server.settings()).await;
+    let mut desktop = server.greet().await;
+    visit.until("the greeting", |it| it.bytes == GREETING).await;
+    // ClientCutText and ServerCutText (RFC 6143, 7.5.6 and 7.6.4).
+    let text: Vec<u8> = (0..1_000_000_u32).map(|n| 0x80 | (n % 0x7f) as u8).collect();
+    let message = |kind: u8| [&[kind, 0, 0, 0][..], &1_000_000_u32.to_be_bytes(), &text].concat();
+    for part in message(6).chunks(16 * 1024) {
+        visit.send_screen(part);
+    }
+    // A desktop that is busy for now: all of it waits in the device.
+    visit.until("a heartbeat", |it| !it.control.is_empty()).await;
+    let mut heard = vec![0; text.len() + 8];
+    tokio::time::timeout(PATIENCE, desktop.read_exact(&mut heard)).await.expect("in time").expect("reads");
+    assert!(heard == message(6), "the clipboard arrived changed");
+
+    let sent = message(3);
+    let sending = tokio::spawn(async move {
+        desktop.write_all(&sent).await.expect("sends");
+        desktop
+    });
+    visit.until("the clipboard", |it| it.bytes.len() == GREETING.len() + text.len() + 8).await;
+    assert!(visit.bytes[GREETING.len()..] == message(3), "the clipboard arrived changed");
+    let _desktop = sending.await.expect("no panic");
 }
 
 #[tokio::test]
@@ -197,6 +227,49 @@ async fn a_viewer_that_has_vanished_holds_up_neither_memory_nor_the_other_viewer
 
     for_quick.write_all(&vec![1; 500_000]).await.expect("sends");
     quick.until("the picture", |it| it.bytes.len() == GREETING.len() + 500_000).await;
+}
+
+#[tokio::test]
+async fn a_viewer_that_is_slow_gets_what_it_can_take_and_holds_up_nobody() {
+    let server = FakeVnc::start();
+    let mut with = server.settings();
+    with.heartbeat_timeout = Duration::from_mins(1);
+    let mut slow = Visit::to_screen(with.clone()).await;
+    let for_slow = server.greet().await;
+    slow.until("the greeting", |it| it.bytes == GREETING).await;
+    let mut quick = Visit::to_screen(with).await;
+    let mut for_quick = server.greet().await;
+    quick.until("the greeting", |it| it.bytes == GREETING).await;
+    slow.discard = true;
+    quick.discard = true;
+
+    slow.peer.order(Order::Slow(Duration::from_millis(4)));
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&taken);
+    // A desktop in motion: it sends for as long as anybody takes it.
+    let motion = tokio::spawn(async move {
+        let mut for_slow = for_slow;
+        while let Ok(written) = for_slow.write(&[0; 16 * 1024]).await {
+            counter.fetch_add(written, Ordering::Relaxed);
+        }
+    });
+    let some = slow.received;
+    slow.until("some of it", |it| it.received > some + 200_000).await;
+    // The other one is served meanwhile as if it were alone.
+    let began = Instant::now();
+    let sending = tokio::spawn(async move {
+        for_quick.write_all(&vec![1; 10_000_000]).await.expect("sends");
+        for_quick
+    });
+    quick.until("its pictures", |it| it.received >= 10_000_000).await;
+    let needed = began.elapsed();
+    let _for_quick = sending.await.expect("no panic");
+    slow.until("more of it", |it| it.received > some + 500_000).await;
+    motion.abort();
+    let held = taken.load(Ordering::Relaxed) - (slow.received - GREETING.len());
+    assert!(held < 4 * 1024 * 1024, "{held} bytes wait for a viewer that is slow");
+    assert!(needed < Duration::from_secs(8), "the other one waited {needed:?}");
+    assert!(slow.ended().is_none() && quick.ended().is_none());
 }
 
 #[tokio::test]

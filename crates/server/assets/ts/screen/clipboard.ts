@@ -2,6 +2,7 @@
 import { copyText } from "../clipboard";
 import { bytesInWords } from "../session/protocol";
 import { toast } from "../toasts";
+import { MOST_TEXT } from "./text";
 import type { Viewer } from "./viewer";
 
 function element<T extends HTMLElement>(id: string): T {
@@ -25,6 +26,10 @@ export class Clipboard {
 
   private async copy(): Promise<void> {
     const text = this.viewer.remoteText;
+    if (text === undefined) {
+      toast(`What was copied on the desktop is longer than ${bytesInWords(MOST_TEXT)} and was not taken over. File transfer takes files of any size.`);
+      return;
+    }
     if (text === "") {
       toast("Nothing was copied on the desktop since this session began.");
       return;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { difference, keysymOf } from "./keysyms";
-import { fromRemote, toRemote } from "./text";
+import { bounded, fromRemote, MOST_TEXT, toRemote } from "./text";
 
 test("characters become keys, controls do not", () => {
   assert.equal(keysymOf("a"), 0x61);
@@ -30,4 +30,13 @@ test("UTF-8 that a server without extended clipboard sends as bytes is read as U
   assert.equal(fromRemote(toRemote("grüß € 🍇", false)), "grüß € 🍇");
   assert.equal(toRemote("grüß €", true), "grüß €");
   assert.equal(toRemote("one\r\ntwo\r", true), "one\ntwo\n");
+});
+
+test("a clipboard comes whole or not at all, and invalid UTF-8 byte by byte", () => {
+  assert.equal(bounded("x".repeat(MOST_TEXT))?.length, MOST_TEXT);
+  assert.equal(bounded("x".repeat(MOST_TEXT + 1)), undefined);
+  // Fewer characters than the limit, more bytes.
+  assert.equal(bounded("€".repeat(MOST_TEXT / 2)), undefined);
+  assert.equal(bounded(toRemote("€".repeat(MOST_TEXT / 4), false))?.length, MOST_TEXT / 4);
+  assert.equal(bounded("caf\u00e9 \u00ff\u00c3"), "café ÿÃ");
 });

@@ -20,6 +20,14 @@ export function fromRemote(text: string): string {
   }
 }
 
+/** The same, or nothing if it is longer than what is kept: a part of it might pass for the whole. */
+export function bounded(text: string): string | undefined {
+  // A server without the extended clipboard sends each byte as a character.
+  if (text.length > MOST_TEXT) return undefined;
+  const copied = fromRemote(text);
+  return new TextEncoder().encode(copied).length > MOST_TEXT ? undefined : copied;
+}
+
 /** What is sent for a text: itself, or its UTF-8 byte by byte to a server without the extended clipboard. */
 export function toRemote(text: string, extended: boolean): string {
   const lines = text.replace(/\r\n?/g, "\n");

@@ -3,7 +3,7 @@ import RFB from "@novnc/novnc";
 import { sentence } from "../session/protocol";
 import { type KeyName, KEYS } from "./keysyms";
 import type { RawChannel } from "./session";
-import { fromRemote, MOST_OLD_TEXT, MOST_TEXT, toRemote } from "./text";
+import { bounded, MOST_OLD_TEXT, MOST_TEXT, toRemote } from "./text";
 
 /** How the desktop fits the window. */
 export type Scaling = "fit" | "actual" | "resize";
@@ -32,7 +32,7 @@ export class Viewer {
   private rfb: RFB | undefined;
   private name = "";
   /** What the desktop copied last. It leaves this page only on a click. */
-  private copied = "";
+  private copied: string | undefined = "";
   private scaling: Scaling = "fit";
   private quality: Quality = "medium";
 
@@ -55,7 +55,7 @@ export class Viewer {
       events.about(this.about);
     });
     rfb.addEventListener("clipboard", ({ detail }) => {
-      this.copied = fromRemote(detail.text.slice(0, MOST_TEXT));
+      this.copied = bounded(detail.text);
     });
     rfb.addEventListener("credentialsrequired", () => {
       if (mine()) events.failed("The desktop's VNC server asks for a password, which this window cannot give.");
@@ -155,7 +155,8 @@ export class Viewer {
     this.rfb?.sendKey(keysym, null);
   }
 
-  get remoteText(): string {
+  /** What the desktop copied last; nothing if it was too long to be kept. */
+  get remoteText(): string | undefined {
     return this.copied;
   }
 
