@@ -1,6 +1,7 @@
 //! The management API and linking, as programs use them: one server with SQLite, the load from the same
 //! machine over plain HTTP.
 
+use crate::identities::{Board, EXCHANGE, IDENTITIES, Signed};
 use crate::report::{Row, Target, p99};
 use bramble_model::{OsRandom, Random, SystemClock, tags::Tags};
 use bramble_store::{Store, Target as Database, devices::NewDevice};
@@ -31,6 +32,8 @@ const LASTS: Duration = Duration::from_secs(6);
 /// The part of the most at which the wait is measured.
 const SHARE: f64 = 0.7;
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Boards with identities: more than one load gets through.
+const BOARDS: usize = 20_000;
 
 /// Lists, keys and exchanges.
 pub async fn measure() -> Vec<Row> {
@@ -76,12 +79,34 @@ pub async fn measure() -> Vec<Row> {
         |_| {},
     )
     .await;
+    let (registered, identities) = identities(address, &token).await;
     vec![
         Row::new("GET /organisation/devices, 100 of 100,000", most, "/s", Target::AtLeast(3000.0)),
         Row::new("the same at 70 %, p99", p99(waits), "ms", Target::AtMost(20.0)),
         Row::new("auth keys made, SQLite, durable", keys, "/s", Target::AtLeast(500.0)),
         Row::new("auth keys exchanged, SQLite, durable", exchanges, "/s", Target::AtLeast(500.0)),
+        Row::new("device identities registered, SQLite, durable", registered, "/s", Target::None),
+        Row::new("device identities exchanged, SQLite, durable", identities, "/s", Target::AtLeast(500.0)),
     ]
+}
+
+/// Registers identities and exchanges those that were. How many of each in a second.
+async fn identities(address: SocketAddr, token: &str) -> (f64, f64) {
+    let boards: Vec<Board> = std::iter::repeat_with(Board::new).take(BOARDS).collect();
+    let ready = AtomicUsize::new(0);
+    let registered = closed(
+        address,
+        |n| Some(signed(IDENTITIES, &boards.get(n)?.registration(token, n))),
+        |_| {
+            ready.fetch_add(1, Ordering::Relaxed);
+        },
+    )
+    .await;
+    // They were asked for in their order, and every one that was asked for was answered.
+    let ready = ready.into_inner();
+    let exchanged =
+        closed(address, |n| Some(signed(EXCHANGE, &boards[..ready].get(n)?.exchange(n))), |_| {}).await;
+    (registered, exchanged)
 }
 
 async fn made(server: &TestServer, arguments: &[&str], field: &str) -> String {
@@ -127,6 +152,14 @@ fn post(token: Option<&str>, path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     let text = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\n{bearer}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    text.into_bytes()
+}
+
+fn signed(path: &str, Signed { headers, body }: &Signed) -> Vec<u8> {
+    let length = body.len();
+    let text = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     );
     text.into_bytes()
 }
