@@ -52,6 +52,10 @@ pub enum Scope {
     Transfers,
     /// Unknown tokens of the management API from one address.
     ApiTokens,
+    /// Exchanges of device identities from one address that were refused, or are not answered yet.
+    IdentityAddress,
+    /// Exchanges of one device identity.
+    IdentityExchanges,
 }
 
 /// How a scope slows down.
@@ -61,6 +65,8 @@ enum Rule {
     Backoff { free: u32 },
     /// `count` tries in any `per`.
     Window { count: usize, per: Duration },
+    /// `count` tries at once, and as many in each `per` from then on. Needs the same memory for any count.
+    Bucket { count: u32, per: Duration },
 }
 
 impl Scope {
@@ -77,10 +83,25 @@ impl Scope {
             // A device that has to wait for it transfers more slowly.
             Self::Transfers => Rule::Window { count: 300, per: Duration::seconds(30) },
             Self::ApiTokens => Rule::Window { count: 100, per: Duration::minutes(1) },
+            // Each costs up to twelve checks of a signature. A factory behind one router starts its devices
+            // together: what is not answered yet must not be in the way of the others.
+            Self::IdentityAddress => Rule::Bucket { count: 300, per: Duration::minutes(1) },
+            // A device exchanges it when it is installed. Each one writes, and may cause mail.
+            Self::IdentityExchanges => Rule::Bucket { count: 60, per: Duration::hours(1) },
             // As many as may be open at once and those that were decided, of a workshop behind one router.
             Self::CodeRequests | Self::ProviderFlow => {
                 Rule::Window { count: 100, per: Duration::minutes(15) }
             }
+        }
+    }
+}
+
+impl Rule {
+    /// How much of a bucket's time one try takes.
+    fn drop(self) -> Duration {
+        match self {
+            Self::Bucket { count, per } => per / count,
+            Self::Backoff { .. } | Self::Window { .. } => Duration::ZERO,
         }
     }
 }
@@ -106,8 +127,17 @@ impl Wait {
 
 #[derive(Debug)]
 enum Record {
-    Backoff { failures: u32, last: Timestamp },
-    Window { tries: VecDeque<Timestamp> },
+    Backoff {
+        failures: u32,
+        last: Timestamp,
+    },
+    Window {
+        tries: VecDeque<Timestamp>,
+    },
+    /// When everything that was tried will have been forgotten.
+    Bucket {
+        empty_at: Timestamp,
+    },
 }
 
 #[derive(Debug)]
@@ -161,6 +191,7 @@ impl Throttle {
                 tries.pop_back();
             }
             Some(Record::Backoff { failures, .. }) => *failures = failures.saturating_sub(1),
+            Some(Record::Bucket { empty_at }) => *empty_at -= scope.rule().drop(),
             None => {}
         }
     }
@@ -198,6 +229,7 @@ impl Record {
         match rule {
             Rule::Backoff { .. } => Self::Backoff { failures: 0, last: now },
             Rule::Window { .. } => Self::Window { tries: VecDeque::new() },
+            Rule::Bucket { .. } => Self::Bucket { empty_at: now },
         }
     }
 
@@ -229,6 +261,15 @@ impl Record {
                     return Err(Wait(first + per - now));
                 }
                 tries.push_back(now);
+                Ok(())
+            }
+            (Self::Bucket { empty_at }, Rule::Bucket { per, .. }) => {
+                // Never more than full: a clock that was set back locks nobody out for longer.
+                let after = (*empty_at).clamp(now, now + per) + rule.drop();
+                if after > now + per {
+                    return Err(Wait(after - now - per));
+                }
+                *empty_at = after;
                 Ok(())
             }
             // A scope never changes its rule.
@@ -328,6 +369,27 @@ mod tests {
             assert!(twenty_later - first >= 60);
         }
         assert_eq!(allowed.len(), 100);
+    }
+
+    #[test]
+    fn a_bucket_takes_its_fill_at_once_and_then_one_after_the_other() {
+        let throttle = Throttle::default();
+        let try_at = |now| throttle.attempt(now, Scope::IdentityAddress, "a");
+        for _ in 0..1000 {
+            try_at(START).expect("right");
+            throttle.take_back(Scope::IdentityAddress, "a");
+        }
+        for _ in 0..300 {
+            try_at(START).expect("free");
+        }
+        let (wait, little) = (Duration::milliseconds(200), Duration::microseconds(1));
+        assert_eq!(try_at(START), Err(Wait(wait)));
+        assert_eq!(try_at(START + wait - little), Err(Wait(little)), "a refused try costs nothing");
+        assert_eq!((try_at(START + wait), try_at(START + wait)), (Ok(()), Err(Wait(wait))));
+        let before = START - Duration::days(1);
+        assert_eq!(try_at(before), Err(Wait(wait)), "the clock was set back");
+        let later = START + Duration::days(1);
+        assert_eq!((0..400).filter(|_| try_at(later).is_ok()).count(), 300, "and no more for having waited");
     }
 
     #[test]

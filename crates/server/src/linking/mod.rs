@@ -21,6 +21,7 @@ pub use memory::Linking;
 
 use crate::app::{App, Ctx};
 use crate::audit::{self, Actor};
+use crate::auth::throttle::Wait;
 use crate::deployments;
 use crate::devices;
 use crate::error::ApiFailure;
@@ -71,6 +72,9 @@ pub enum LinkingError {
     /// Too many codes were tried.
     #[error("too many codes were tried")]
     TooManyTries,
+    /// Too many exchanges of identities, from one address or of one identity.
+    #[error("too many device identities were exchanged")]
+    TooManyExchanges(#[from] Wait),
     /// The person may not do this in that account, or there is no such account.
     #[error("not found")]
     NotFound,
@@ -100,6 +104,12 @@ impl From<LinkingError> for ApiFailure {
                 "Too many devices are waiting to be approved. Try again in a minute.",
             )
             .retry_after(CODES_AGAIN_SECONDS),
+            LinkingError::TooManyExchanges(wait) => Self::described(
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                format!("Too many exchanges of device identities. Try again in {}.", wait.words()),
+            )
+            .retry_after(u16::try_from(wait.seconds()).unwrap_or(u16::MAX)),
             LinkingError::UnknownCode
             | LinkingError::TooManyTries
             | LinkingError::NotFound

@@ -3,6 +3,7 @@
 use super::proof::{Proof, PublicKey};
 use crate::app::App;
 use crate::audit::{self, Actor};
+use crate::auth::throttle::{Scope, address_key};
 use crate::linking::{Claim, LinkingError, add_device, fits, relink, tell, tell_by_mail};
 use bramble_model::audit::Action;
 use bramble_model::tags::Tags;
@@ -16,7 +17,25 @@ use std::net::IpAddr;
 /// Exchanges an identity for its device's entry and a new token, as often as it asks. Once a request
 /// carried a time, each must carry a later one; a request without one is taken only while the device is
 /// offline, so that a copy of an old request does not cut off a device that works.
+///
+/// Refused exchanges count against the address, and a good one against its identity.
 pub async fn exchange(
+    app: &App,
+    address: IpAddr,
+    request: &IdentityExchange,
+    proof: &Proof,
+) -> Result<Linked, LinkingError> {
+    let place = address_key(address);
+    app.throttle.attempt(app.clock.now(), Scope::IdentityAddress, &place)?;
+    let linked = exchange_in(app, address, request, proof).await;
+    // Neither good ones nor our own failures: all devices of a factory have one address.
+    if matches!(&linked, Ok(_) | Err(LinkingError::Store(_))) {
+        app.throttle.take_back(Scope::IdentityAddress, &place);
+    }
+    linked
+}
+
+async fn exchange_in(
     app: &App,
     address: IpAddr,
     request: &IdentityExchange,
@@ -29,7 +48,7 @@ pub async fn exchange(
     let found = app.store.device_identity_by_key(key.hash()).await?;
     let mut found = found.ok_or(LinkingError::UnusableIdentity)?;
     if !proof.is_by(&key) {
-        return refuse(app, None, &found, &claim, "The signature does not fit").await;
+        return refuse(app, None, address, (&found, &claim), "The signature does not fit").await;
     }
     loop {
         let tx = app.store.begin().await?;
@@ -59,8 +78,9 @@ async fn link(
         None => None,
     };
     if let Some(why) = replayed(app, identity, existing.as_ref(), timestamp) {
-        return refuse(app, Some(tx), identity, claim, why).await;
+        return refuse(app, Some(tx), address, (identity, claim), why).await;
     }
+    app.throttle.attempt(now, Scope::IdentityExchanges, &identity.id.to_string())?;
     let token = Secret::generate(SecretKind::DeviceToken, &*app.random);
     let country = app.countries.of_address(address);
     let actor = Actor::device_identity(identity.id, &identity.description).from(country);
@@ -108,20 +128,20 @@ fn replayed(
 async fn refuse<T>(
     app: &App,
     tx: Option<Tx>,
-    identity: &DeviceIdentity,
-    claim: &Claim,
+    address: IpAddr,
+    (identity, claim): (&DeviceIdentity, &Claim),
     why: &str,
 ) -> Result<T, LinkingError> {
     tracing::info!(device_identity.id = %identity.id, why, "a device identity was refused");
-    note_refusal(app, tx, identity, claim, why).await?;
+    note_refusal(app, tx, address, (identity, claim), why).await?;
     Err(LinkingError::UnusableIdentity)
 }
 
 async fn note_refusal(
     app: &App,
     tx: Option<Tx>,
-    identity: &DeviceIdentity,
-    claim: &Claim,
+    address: IpAddr,
+    (identity, claim): (&DeviceIdentity, &Claim),
     why: &str,
 ) -> Result<(), StoreError> {
     if !app.linking.audit_refusal(identity.id.0, app.clock.now()) {
@@ -131,7 +151,8 @@ async fn note_refusal(
         Some(tx) => tx,
         None => app.store.begin().await?,
     };
-    let actor = Actor::unknown_device(&claim.serial_number);
+    let country = app.countries.of_address(address);
+    let actor = Actor::unknown_device(&claim.serial_number).from(country);
     let subject = audit::device_identity(identity.id, &identity.description);
     audit::record(app, &tx, identity.account, &actor, Action::DeviceIdentityRefused, subject, why).await?;
     tx.commit().await
