@@ -80,6 +80,12 @@ impl Store {
 }
 
 impl Tx {
+    /// One token of an account.
+    pub async fn api_token(&self, account: AccountId, id: ApiTokenId) -> Result<Option<ApiToken>> {
+        let row = Entity::find_by_id(id.0).filter(Column::AccountId.eq(account.0)).one(&self.inner).await?;
+        Ok(row.map(api_token))
+    }
+
     /// How many tokens an account has.
     pub async fn count_api_tokens(&self, account: AccountId) -> Result<u64> {
         Ok(Entity::find().filter(Column::AccountId.eq(account.0)).count(&self.inner).await?)

@@ -191,8 +191,14 @@ pub async fn delete_auth_key(
     account: AccountId,
     id: AuthKeyId,
 ) -> Result<(), LinkingError> {
-    let key = auth_key(app, by, account, id).await?;
     let tx = app.store.begin().await?;
+    if !tx.lock_account(account).await? {
+        return Err(LinkingError::NotFound);
+    }
+    // Under the lock, so that whoever was removed a moment ago deletes none.
+    let standing = tx.standing(by.user, account, app.clock.now()).await?;
+    standing.filter(|s| s.may(Deed::ManageKeys)).ok_or(LinkingError::NotFound)?;
+    let key = tx.auth_key(account, id).await?.ok_or(LinkingError::NotFound)?;
     if !tx.delete_auth_key(account, id).await? {
         return Err(LinkingError::NotFound);
     }

@@ -139,8 +139,14 @@ pub async fn find(
 
 /// Revokes a token: its next request is refused, on every node.
 pub async fn revoke(app: &App, by: &SignedIn, account: AccountId, id: ApiTokenId) -> Result<(), TokenError> {
-    let token = find(app, by, account, id).await?;
     let tx = app.store.begin().await?;
+    if !tx.lock_account(account).await? {
+        return Err(TokenError::NotFound);
+    }
+    // Under the lock, so that whoever was removed a moment ago revokes none.
+    let standing = tx.standing(by.user, account, app.clock.now()).await?;
+    standing.filter(|it| it.may(Deed::ManageKeys)).ok_or(TokenError::NotFound)?;
+    let token = tx.api_token(account, id).await?.ok_or(TokenError::NotFound)?;
     if !tx.delete_api_token(account, id).await? {
         return Err(TokenError::NotFound);
     }

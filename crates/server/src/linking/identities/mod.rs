@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::{ApiToken, SignedIn};
 use crate::devices;
+use bramble_model::account::Deed;
 use bramble_model::audit::Action;
 use bramble_model::phrases;
 use bramble_model::tags::Tags;
@@ -23,7 +24,7 @@ use bramble_store::device_search::Slice;
 use bramble_store::devices::Device;
 use bramble_store::organisation_keys::Change;
 use bramble_store::{StoreError, Tx};
-use bramble_wire::{AccountId, DeviceIdentityId};
+use bramble_wire::{AccountId, DeviceIdentityId, UserId};
 use proof::PublicKey;
 
 /// Somebody who proved that they manage the identities of an organisation.
@@ -31,18 +32,20 @@ use proof::PublicKey;
 pub struct Keeper {
     account: AccountId,
     actor: Actor,
+    /// Whose standing counts.
+    person: Option<UserId>,
 }
 
 impl Keeper {
     /// A program.
     pub fn program(token: &ApiToken) -> Self {
-        Self { account: token.account, actor: Actor::program(token) }
+        Self { account: token.account, actor: Actor::program(token), person: None }
     }
 
     /// A person, if their standing in the account is enough.
     pub async fn person(app: &App, by: &SignedIn, account: AccountId) -> Result<Self, LinkingError> {
         super::keys::may_manage(app, by, account).await?;
-        Ok(Self { account, actor: Actor::person(by) })
+        Ok(Self { account, actor: Actor::person(by), person: Some(by.user) })
     }
 }
 
@@ -149,7 +152,7 @@ pub async fn delete(app: &App, by: &Keeper, id: DeviceIdentityId) -> Result<Devi
 pub async fn release(app: &App, key: &PublicKey) -> Result<Option<DeviceIdentity>, LinkingError> {
     let actor = Actor::operator();
     let Some(found) = app.store.device_identity_by_key(key.hash()).await? else { return Ok(None) };
-    let by = Keeper { account: found.account, actor };
+    let by = Keeper { account: found.account, actor, person: None };
     let (tx, identity) = match lock(app, &by, found.id).await {
         Err(LinkingError::NotFound) => return Ok(None),
         found => found?,
@@ -194,6 +197,11 @@ async fn lock(app: &App, by: &Keeper, id: DeviceIdentityId) -> Result<(Tx, Devic
     let tx = app.store.begin().await?;
     if !tx.lock_account(by.account).await? {
         return Err(LinkingError::NotFound);
+    }
+    if let Some(person) = by.person {
+        // Again under the lock, so that whoever was removed a moment ago changes nothing.
+        let standing = tx.standing(person, by.account, app.clock.now()).await?;
+        standing.filter(|it| it.may(Deed::ManageKeys)).ok_or(LinkingError::NotFound)?;
     }
     let identity = tx.device_identity(by.account, id).await?.ok_or(LinkingError::NotFound)?;
     Ok((tx, identity))

@@ -10,7 +10,7 @@ use bramble_model::auth_key::TtlDays;
 use bramble_model::{ManualClock, OsRandom};
 use bramble_server::app::{App, Ctx};
 use bramble_server::auth::password::Password;
-use bramble_server::auth::signed_in;
+use bramble_server::auth::{SignedIn, signed_in};
 use bramble_server::config::Config;
 use bramble_server::deployments::Manager;
 use bramble_server::front_door::ClientAddress;
@@ -37,7 +37,7 @@ pub struct Desk {
     pub app: Ctx,
     pub router: Router,
     pub clock: Arc<ManualClock>,
-    database: TestDatabase,
+    database: Arc<TestDatabase>,
 }
 
 impl Desk {
@@ -47,10 +47,26 @@ impl Desk {
 
     /// With other settings than the defaults.
     pub async fn configured(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
-        let database = TestDatabase::new(engine).await;
+        let database = Arc::new(TestDatabase::new(engine).await);
         let clock = Arc::new(ManualClock::at(datetime!(2026-11-22 12:00 UTC)));
+        Self::build(database, clock, "data", change).await
+    }
+
+    /// Another server on the same PostgreSQL database, with the same master key.
+    pub async fn second_node(&self) -> Self {
+        let key = self.app.config.secrets().join("master.key");
+        let (database, clock) = (Arc::clone(&self.database), Arc::clone(&self.clock));
+        Self::build(database, clock, "second", |config| config.master_key_file = Some(key)).await
+    }
+
+    async fn build(
+        database: Arc<TestDatabase>,
+        clock: Arc<ManualClock>,
+        folder: &str,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let url = format!("https://{HOST_NAME}").parse().expect("a URL");
-        let mut config = Config::new(database.folder.path().join("data"), url);
+        let mut config = Config::new(database.folder.path().join(folder), url);
         config.database = database.target.clone();
         change(&mut config);
         let time: Arc<ManualClock> = Arc::clone(&clock);
@@ -119,11 +135,16 @@ impl Desk {
         texts
     }
 
-    /// A person who manages the updates of an account.
-    pub async fn manager(&self, person: &Person, account: AccountId) -> Manager {
+    /// A person as handlers see them.
+    pub async fn signed_in(&self, person: &Person) -> SignedIn {
         let mut headers = HeaderMap::new();
         headers.insert(COOKIE, person.cookie.parse().expect("a cookie"));
-        let who = signed_in::look_up(&self.app, &headers).await.expect("reads").expect("signed in");
+        signed_in::look_up(&self.app, &headers).await.expect("reads").expect("signed in")
+    }
+
+    /// A person who manages the updates of an account.
+    pub async fn manager(&self, person: &Person, account: AccountId) -> Manager {
+        let who = self.signed_in(person).await;
         Manager::person(&self.app, &who, account).await.expect("an administrator")
     }
 

@@ -4,6 +4,7 @@ mod auth_keys;
 mod common;
 mod devices;
 pub mod identities;
+mod nodes;
 mod openapi;
 mod tools;
 mod updates;

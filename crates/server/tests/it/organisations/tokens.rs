@@ -6,6 +6,8 @@ use crate::management::Program;
 use crate::management::identities::Board;
 use bramble_model::account::Role;
 use bramble_server::admin::{Request, Response, handle};
+use bramble_server::linking::{LinkingError, identities, keys};
+use bramble_server::management::tokens;
 use bramble_store::testing::Engine;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -169,4 +171,34 @@ async fn the_operator_makes_keys_for_an_organisation() {
         assert!(refused.contains(why), "{refused}");
     }
     assert_eq!(desk.app.store.auth_keys(shed, 10).await.expect("reads").len(), 2);
+}
+
+/// Their right is looked at in the transaction that writes, not only when the request came.
+#[tokio::test]
+async fn who_was_removed_a_moment_ago_deletes_nothing() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+        let shed = desk.organisation(&ann, "Shed").await;
+        desk.join(shed, &bob, Role::Administrator).await;
+        let program = Program::of(&desk, shed).await;
+        let made = Board::new().register(&program, json!({ "description": "b" })).await;
+        let identity = made.text("id").parse().expect("an id");
+        let key = program.json("POST", "/organisation/auth-keys", json!({ "description": "k" })).await;
+        let key = key.text("id").parse().expect("an id");
+        let token = desk.app.store.api_tokens(shed, 1).await.expect("reads")[0].id;
+        let who = desk.signed_in(&bob).await;
+        let keeper = identities::Keeper::person(&desk.app, &who, shed).await.expect("an administrator");
+        let removed = ann.post(&format!("/organisations/{shed}/users/{}/remove", bob.user), &[]).await;
+        assert_eq!(removed.status, StatusCode::SEE_OTHER, "{}", removed.body);
+        let gone = identities::delete(&desk.app, &keeper, identity).await;
+        assert!(matches!(gone, Err(LinkingError::NotFound)), "{gone:?}");
+        let gone = keys::delete_auth_key(&desk.app, &who, shed, key).await;
+        assert!(matches!(gone, Err(LinkingError::NotFound)), "{gone:?}");
+        let gone = tokens::revoke(&desk.app, &who, shed, token).await;
+        assert!(matches!(gone, Err(tokens::TokenError::NotFound)), "{gone:?}");
+        let left = program.get("/organisation/device-identities").await.json();
+        assert_eq!(left["meta"]["total_count"], json!(1), "the token and the identity are there");
+        assert_eq!(program.get("/organisation/auth-keys").await.json()["meta"]["total_count"], json!(1));
+    }
 }
