@@ -130,7 +130,9 @@ fn org_create_command() -> Command {
 
 fn org_billing_command() -> Command {
     operators(
-        Command::new("billing").about("Note how an organisation pays; one whose billing ended cannot deploy"),
+        Command::new("billing").about(
+            "Note how an organisation pays; one whose billing ended has no remote access and no updates",
+        ),
     )
     .arg(Arg::new("org").value_name("ID").required(true).help("From `bramble org list`"))
     .arg(

@@ -47,7 +47,9 @@ pub(super) async fn billing(app: &App, id: AccountId, word: &str) -> Response {
     };
     let text = match operator::set_billing(app, id, billing).await {
         Ok(Some(name)) => match billing {
-            Billing::Ended => format!("Nobody pays for {name} any more: it cannot deploy."),
+            Billing::Ended => format!(
+                "Nobody pays for {name} any more: no remote access to its devices and no updates. Everything else stays as it is."
+            ),
             Billing::Paid => format!("{name} pays."),
             Billing::Trial => format!("{name} tries. A trial without an end blocks nothing."),
         },

@@ -26,7 +26,7 @@ use crate::live::Change;
 use axum::Router;
 use axum::http::StatusCode;
 use bramble_model::Timestamp;
-use bramble_model::account::Deed;
+use bramble_model::account::{Deed, is_suspended};
 use bramble_model::audit::Action;
 use bramble_model::session::{MAX_LIVE_PER_USER_AND_DEVICE, State};
 use bramble_relay::credentials::Side;
@@ -67,6 +67,9 @@ pub enum SessionError {
     /// The device does not allow it. Carries the sentence.
     #[error("{0}")]
     NotAllowed(String),
+    /// The organisation's trial is over and nobody pays. Carries its name.
+    #[error("{0} has no billing")]
+    Suspended(String),
     /// The person has as many sessions to this device as one person may.
     #[error("too many sessions")]
     TooMany,
@@ -91,6 +94,11 @@ impl From<SessionError> for ApiFailure {
             SessionError::NotFound => Self::not_found(),
             SessionError::Offline(text) => Self::new(StatusCode::CONFLICT, "device_offline", text),
             SessionError::NotAllowed(text) => Self::new(StatusCode::CONFLICT, "not_allowed", text),
+            SessionError::Suspended(name) => Self::new(
+                StatusCode::FORBIDDEN,
+                "billing_required",
+                format!("The devices of {name} cannot be reached until its billing has been set up."),
+            ),
             SessionError::TooMany => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_sessions",
@@ -160,15 +168,16 @@ pub async fn open(app: &App, by: &SignedIn, wish: &OpenSession) -> Result<Sessio
     // Again under the lock: whoever was removed a moment ago opens nothing.
     let standing = tx.standing(by.user, device.account, now).await?;
     standing.filter(|s| s.may(Deed::OpenSession)).ok_or(SessionError::NotFound)?;
-    if wish.kind == SessionKind::Files {
-        let account = tx.account(device.account).await?.ok_or(SessionError::NotFound)?;
-        if account.files_forbidden {
-            return Err(SessionError::NotAllowed(format!(
-                "File transfer is switched off for the devices of {}. An administrator can switch it on in the \
-                 organisation's settings.",
-                account.name
-            )));
-        }
+    let account = tx.account(device.account).await?.ok_or(SessionError::NotFound)?;
+    if is_suspended(account.billing, account.trial_ends_at, now) {
+        return Err(SessionError::Suspended(account.name));
+    }
+    if wish.kind == SessionKind::Files && account.files_forbidden {
+        return Err(SessionError::NotAllowed(format!(
+            "File transfer is switched off for the devices of {}. An administrator can switch it on in the \
+             organisation's settings.",
+            account.name
+        )));
     }
     if tx.count_sessions_of(by.user, device.id).await? >= MAX_LIVE_PER_USER_AND_DEVICE {
         return Err(SessionError::TooMany);

@@ -303,6 +303,42 @@ async fn whose_billing_ended_cannot_deploy() {
     }
 }
 
+#[tokio::test]
+async fn whose_billing_ended_reaches_no_device() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let ann = desk.person("ann").await;
+        let shed = desk.organisation(&ann, "Shed").await;
+        let program = Program::of(&desk, shed).await;
+        let theirs = device(&desk, &program, "s1").await.online().await;
+        let own = desk.device(&ann, "s2").await.online().await;
+        let open = async |device: &Device| {
+            ann.fetch("POST", "/sessions", json!({ "device_id": device.id, "kind": "shell" })).await
+        };
+        let refused = |answer: &Answer| {
+            assert_eq!(
+                (answer.status, answer.text("error")),
+                (StatusCode::FORBIDDEN, "billing_required".into())
+            );
+            assert!(answer.text("error_description").contains("Shed"), "{}", answer.body);
+        };
+        billing(&desk, shed, "ended").await.expect("an organisation");
+        refused(&open(&theirs).await);
+        assert_eq!(open(&own).await.status, StatusCode::CREATED, "a personal device is not concerned");
+        let page = ann.get(&format!("/devices/{}", theirs.id)).await;
+        assert_eq!(page.status, StatusCode::OK, "everything else stays readable");
+        for word in ["paid", "trial"] {
+            billing(&desk, shed, word).await.expect("an organisation");
+            assert_eq!(open(&theirs).await.status, StatusCode::CREATED, "{word}: at once");
+        }
+        let past = desk.app.clock.now().unix_timestamp() * 1_000_000;
+        desk.sql(&format!("UPDATE accounts SET trial_ends_at = {past} WHERE kind = 'organisation'")).await;
+        refused(&open(&theirs).await);
+        let log = desk.audit(shed).await;
+        assert_eq!(log.iter().filter(|line| *line == "Remote shell session started").count(), 2, "{log:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_hundred_requests_at_once_leave_one_pending() {
     for engine in Engine::BOTH {
