@@ -6,8 +6,8 @@ use axum::http::{HeaderMap, HeaderName};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bramble_wire::signature::{IDENTITY_HEADER, IDENTITY_SIGNED_HEADERS, TIMESTAMP_HEADER, identity_message};
-use ring::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey as Point, agree_ephemeral};
-use ring::rand::SystemRandom;
+use p256::elliptic_curve::sec1::ToSec1Point;
+use p256::pkcs8::DecodePublicKey;
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject;
@@ -25,8 +25,6 @@ const SPKI_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
-/// Bytes of an uncompressed point.
-const POINT: usize = 65;
 
 /// A public key on P-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,17 +33,17 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Reads PEM `SubjectPublicKeyInfo` with the key written out, not compressed. `None` for everything
-    /// else, other curves and private keys among it.
+    /// Reads PEM `SubjectPublicKeyInfo`, as `openssl ec -pubout` writes it; the point may be compressed.
+    /// `None` for everything else, other curves and private keys among it.
     pub fn parse(pem: &str) -> Option<Self> {
         let pem = pem.trim();
         let one = pem.len() <= MAX_PEM
             && pem.starts_with("-----BEGIN PUBLIC KEY-----")
             && pem.matches("-----BEGIN").count() == 1;
         let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok().filter(|_| one)?;
-        let fits = der.len() == SPKI_PREFIX.len() + POINT && der.starts_with(&SPKI_PREFIX);
-        let key = Self { der: der.as_ref().to_vec() };
-        (fits && key.is_on_the_curve()).then_some(key)
+        // Only points on the curve are keys.
+        let key = p256::PublicKey::from_public_key_der(&der).ok()?;
+        Some(Self { der: [&SPKI_PREFIX, key.to_sec1_point(false).as_bytes()].concat() })
     }
 
     /// In the one form in which it is kept and shown.
@@ -62,12 +60,6 @@ impl PublicKey {
 
     fn point(&self) -> &[u8] {
         &self.der[SPKI_PREFIX.len()..]
-    }
-
-    /// A key agreement fails with a point that is not: the library has no other way to ask.
-    fn is_on_the_curve(&self) -> bool {
-        let ours = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new());
-        ours.is_ok_and(|ours| agree_ephemeral(ours, &Point::new(&ECDH_P256, self.point()), |_| ()).is_ok())
     }
 }
 
@@ -135,6 +127,7 @@ fn decoded(text: &str) -> Vec<Vec<u8>> {
 mod tests {
     use super::*;
     use axum::http::Request;
+    use ring::rand::SystemRandom;
     use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 
     struct Device {
@@ -214,6 +207,23 @@ mod tests {
         for same in [pem.replace('\n', "\r\n"), pem.trim_end().to_owned(), format!("\n{pem}\n")] {
             assert_eq!(PublicKey::parse(&same).as_ref(), Some(&key), "{same}");
         }
+        // As `openssl ec -pubout -conv_form compressed` writes it: the same key, kept in the same words.
+        let x = &key.point()[1..33];
+        let head = [&SPKI_PREFIX[..], &[2 + (key.point()[64] & 1)], x].concat();
+        let compressed = |mut der: Vec<u8>| {
+            (der[1], der[24]) = (0x39, 0x22);
+            format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", BASE64_STANDARD.encode(der))
+        };
+        assert_eq!(PublicKey::parse(&compressed(head.clone())).as_ref(), Some(&key));
+        let mut negated = head.clone();
+        negated[26] ^= 1;
+        assert_ne!(PublicKey::parse(&compressed(negated)).expect("another key"), key);
+        // A point at infinity, one in the hybrid form, and one byte more than there should be.
+        let tag = 6 + (key.point()[64] & 1);
+        let hybrid = PublicKey { der: [&SPKI_PREFIX[..], &[tag], &key.point()[1..]].concat() }.to_pem();
+        let infinity =
+            "-----BEGIN PUBLIC KEY-----\nMBkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDAgAA\n-----END PUBLIC KEY-----\n";
+        let longer = PublicKey { der: [&key.der[..], &[0]].concat() }.to_pem();
         let off_the_curve = {
             let mut der = key.der.clone();
             der[90] ^= 1;
@@ -227,6 +237,9 @@ mod tests {
             "",
             "x",
             &off_the_curve,
+            &hybrid,
+            infinity,
+            &longer,
             &private,
             ed25519,
             p384,
