@@ -73,8 +73,7 @@ impl Board {
     }
 
     fn signature(&self, path: &str, headers: &[(&str, &str)], body: &str) -> String {
-        let digest: String =
-            Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(Sha256::digest(body.as_bytes()));
         let text = identity_message("POST", &format!("http://localhost{path}"), headers, &digest);
         let signature = self.pair.sign(&self.random, text.as_bytes()).expect("signs");
         format!("{IDENTITY_HEADER}: {}\r\n", BASE64_STANDARD.encode(signature.as_ref()))
