@@ -10,7 +10,7 @@ use bramble_agent::{
     update::{
         artefact::Limits,
         download::Patience,
-        engine::{Chance, Engine, Options, PowerCut, Steps},
+        engine::{Chance, Engine, Options, Point, PowerCut, Steps},
         record::{Outcome, Phase},
         slots::Power,
         trust::{Order, Trust, TrustedKey},
@@ -166,7 +166,8 @@ fn device(root: &Path) {
     }
 }
 
-async fn serve(mut stream: tokio::net::TcpStream, path: &Path) -> io::Result<()> {
+/// Answers one request with this file.
+pub async fn serve(mut stream: tokio::net::TcpStream, path: &Path) -> io::Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         request.push(stream.read_u8().await?);
@@ -193,11 +194,11 @@ fn dd(from: &Path, to: &Path) -> f64 {
 
 /// Notes when which step was reached.
 #[derive(Debug, Default)]
-struct Watch(Mutex<Vec<(String, Instant)>>);
+struct Watch(Mutex<Vec<(Point, Instant)>>);
 
 impl Steps for Watch {
-    fn at(&self, point: &str) -> Result<(), PowerCut> {
-        self.0.lock().expect("not poisoned").push((point.to_owned(), Instant::now()));
+    fn at(&self, point: Point) -> Result<(), PowerCut> {
+        self.0.lock().expect("not poisoned").push((point, Instant::now()));
         Ok(())
     }
 }
@@ -248,11 +249,11 @@ pub async fn apply(arguments: &[String]) {
     let standing = engine.standing();
     let failed = matches!(standing.outcome, Some(Outcome::Failed(_)));
     assert!(standing.phase == Phase::Ready && !failed, "{standing:?}");
-    let reached = |point: &str| {
+    let reached = |point: Point| {
         let seen = watch.0.lock().expect("not poisoned");
-        seen.iter().find(|(name, _)| name == point).expect("the step was reached").1
+        seen.iter().find(|(reached, _)| *reached == point).expect("the step was reached").1
     };
-    let (written, read) = (reached("after the download"), reached("after reading back"));
+    let (written, read) = (reached(Point::Received), reached(Point::ReadBack));
     let applied = Applied {
         written: (written - began).as_secs_f64(),
         read_back: (read - written).as_secs_f64(),

@@ -23,7 +23,7 @@ const MAX_FINISHED: usize = 64;
 const MAX_LENGTH: u64 = 64 * 1024;
 
 /// Where an update stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Phase {
     /// Nothing was ever applied here.
     #[default]
@@ -56,6 +56,17 @@ const PHASES: [(Phase, &str); 8] = [
 ];
 
 impl Phase {
+    /// Every one there is.
+    pub const ALL: [Self; PHASES.len()] = {
+        let mut all = [Self::Idle; PHASES.len()];
+        let mut at = 0;
+        while at < PHASES.len() {
+            all[at] = PHASES[at].0;
+            at += 1;
+        }
+        all
+    };
+
     /// As in the file and on the bus.
     pub fn as_str(self) -> &'static str {
         PHASES.iter().find(|(phase, _)| *phase == self).map_or("idle", |(_, name)| name)

@@ -36,9 +36,46 @@ const MAX_AGE: i64 = 300;
 #[error("the power was cut")]
 pub struct PowerCut;
 
-/// Is told of every point at which a power cut would leave something else behind.
+/// Where a power cut would leave something else behind than a moment before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Point {
+    /// This phase is about to be made durable.
+    Before(Phase),
+    /// It is.
+    After(Phase),
+    /// Everything was fetched, verified, and written to the other slot.
+    Received,
+    /// The other slot was compared.
+    ReadBack,
+    /// A script ended.
+    ScriptEnded,
+    /// The firmware is about to be asked for a restart.
+    BeforeRestart,
+    /// It was asked.
+    AfterRestart,
+    /// The other slot is the default.
+    Committed,
+}
+
+impl Point {
+    /// Every one there is: of the phases all that are ever made durable.
+    pub fn all() -> Vec<Self> {
+        let durable = Phase::ALL.into_iter().filter(|phase| *phase != Phase::Idle);
+        let others = [
+            Self::Received,
+            Self::ReadBack,
+            Self::ScriptEnded,
+            Self::BeforeRestart,
+            Self::AfterRestart,
+            Self::Committed,
+        ];
+        durable.flat_map(|phase| [Self::Before(phase), Self::After(phase)]).chain(others).collect()
+    }
+}
+
+/// Is told of every point.
 pub trait Steps: Send + Sync + Debug {
-    fn at(&self, point: &str) -> Result<(), PowerCut>;
+    fn at(&self, point: Point) -> Result<(), PowerCut>;
 }
 
 /// Nothing happens at any of them.
@@ -46,7 +83,7 @@ pub trait Steps: Send + Sync + Debug {
 pub struct Steady;
 
 impl Steps for Steady {
-    fn at(&self, _point: &str) -> Result<(), PowerCut> {
+    fn at(&self, _point: Point) -> Result<(), PowerCut> {
         Ok(())
     }
 }
@@ -248,11 +285,11 @@ impl Engine {
 
     /// Makes a step durable; only then it counts.
     fn keep(&self, inner: &mut Inner, next: Record) -> Result<(), Kept> {
-        let name = next.phase.as_str();
-        self.options.steps.at(&format!("before {name}"))?;
+        let phase = next.phase;
+        self.options.steps.at(Point::Before(phase))?;
         next.store(&self.record_path).map_err(Kept::Device)?;
         inner.record = next;
-        self.options.steps.at(&format!("after {name}"))?;
+        self.options.steps.at(Point::After(phase))?;
         Ok(())
     }
 

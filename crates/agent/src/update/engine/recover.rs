@@ -1,6 +1,6 @@
 //! After a start: what happened, and what is due. And what people and the daemon may ask for.
 
-use super::{Engine, Inner, Kept, PowerCut, Refusal, kept};
+use super::{Engine, Inner, Kept, Point, PowerCut, Refusal, kept};
 use crate::update::record::{Outcome, Phase, Record};
 use std::io;
 
@@ -133,10 +133,10 @@ impl Engine {
     }
 
     fn restart(&self, tryboot: bool) -> Result<(), Refusal> {
-        self.options.steps.at("before the restart")?;
+        self.options.steps.at(Point::BeforeRestart)?;
         tracing::info!(tryboot, "restarting the device");
         self.options.power.restart(tryboot).map_err(Refusal::Device)?;
-        self.options.steps.at("after the restart")?;
+        self.options.steps.at(Point::AfterRestart)?;
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl Engine {
             self.keep(inner, next).map_err(kept)?;
         }
         self.slots.commit(target).map_err(Refusal::Device)?;
-        self.options.steps.at("after the commit")?;
+        self.options.steps.at(Point::Committed)?;
         self.finish(inner, Outcome::Succeeded).map_err(kept)
     }
 }

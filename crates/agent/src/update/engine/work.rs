@@ -1,6 +1,6 @@
 //! From the first byte to the outcome or the restart.
 
-use super::{Accepted, Engine, Kept, PowerCut};
+use super::{Accepted, Engine, Kept, Point, PowerCut};
 use crate::update::{
     artefact::{
         Failure, Workspace, receive,
@@ -99,7 +99,7 @@ impl Engine {
             tokio::task::spawn_blocking(move || receive(source, checksum, workspace, &mut slot, &limits));
         let received = received.await.map_err(|error| Stop::Failed(error.to_string()))?;
         let received = received.map_err(|failure| Stop::Failed(reason(&failure)))?;
-        self.options.steps.at("after the download")?;
+        self.options.steps.at(Point::Received)?;
 
         let mut target = None;
         if !received.images.is_empty() {
@@ -110,7 +110,7 @@ impl Engine {
                 .map_err(|error| Stop::Failed(error.to_string()))?
                 .map_err(|error| device("the other slot", error))?;
             tracing::info!(bytes, "the other slot was read back");
-            self.options.steps.at("after reading back")?;
+            self.options.steps.at(Point::ReadBack)?;
         }
         let restart = if received.scripts.is_empty() {
             false
@@ -134,7 +134,7 @@ impl Engine {
         for script in scripts {
             let ended = script::run(script, folder, limit, &mut journal, &mut tail).await;
             restart |= ended.map_err(|failure| Stop::Failed(failure.to_string()))? == Ended::SucceededReboot;
-            self.options.steps.at("after a script")?;
+            self.options.steps.at(Point::ScriptEnded)?;
         }
         Ok(restart)
     }

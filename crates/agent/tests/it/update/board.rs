@@ -7,7 +7,7 @@ use bramble_agent::state::ServerUrl;
 use bramble_agent::update::{
     artefact::{Checksum, Limits},
     download::Patience,
-    engine::{Chance, Engine, Options, PowerCut, Refusal, Standing, Steps},
+    engine::{Chance, Engine, Options, Point, PowerCut, Refusal, Standing, Steps},
     record::{Outcome, Phase},
     slots::Power,
     trust::{Order, Trust, TrustedKey},
@@ -54,26 +54,46 @@ impl Switch {
 }
 
 /// Cuts the power at the points that a test names, counted over all lives of the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counted {
-    seen: Mutex<Vec<String>>,
+    root: PathBuf,
+    seen: Mutex<Vec<Point>>,
+    kept: Mutex<[Vec<u8>; 2]>,
     cuts: Mutex<Vec<usize>>,
 }
 
 impl Steps for Counted {
-    fn at(&self, point: &str) -> Result<(), PowerCut> {
+    fn at(&self, point: Point) -> Result<(), PowerCut> {
         let mut seen = self.seen.lock().expect("not poisoned");
-        seen.push(point.to_owned());
+        self.nothing_else_was_kept(seen.last().copied(), point);
+        seen.push(point);
         if self.cuts.lock().expect("not poisoned").contains(&seen.len()) { Err(PowerCut) } else { Ok(()) }
     }
 }
 
 impl Counted {
+    fn below(root: PathBuf) -> Self {
+        Self { root, seen: Mutex::default(), kept: Mutex::default(), cuts: Mutex::default() }
+    }
+
+    /// What decides after a power cut changes between two neighbouring points that say so, and nowhere else.
+    fn nothing_else_was_kept(&self, last: Option<Point>, point: Point) {
+        let read = |path: &str| fs::read(self.root.join(path)).unwrap_or_default();
+        let own = read("var/lib/rpi-ota-connector/ota_state");
+        let record = [own, read("bootfs/ota_state")].concat();
+        let now = [record, read("bootfs/autoboot.txt")];
+        let before = std::mem::replace(&mut *self.kept.lock().expect("not poisoned"), now.clone());
+        let Some(last) = last else { return };
+        let said = matches!((last, point), (Point::Before(a), Point::After(b)) if a == b);
+        assert!(said || before[0] == now[0], "a step was kept without a point: {last:?} {point:?}");
+        assert!(point == Point::Committed || before[1] == now[1], "autoboot.txt: {last:?} {point:?}");
+    }
+
     pub fn cut_at(&self, points: &[usize]) {
         *self.cuts.lock().expect("not poisoned") = points.to_vec();
     }
 
-    pub fn seen(&self) -> Vec<String> {
+    pub fn seen(&self) -> Vec<Point> {
         self.seen.lock().expect("not poisoned").clone()
     }
 }
@@ -92,10 +112,11 @@ pub fn patience() -> Patience {
 impl Board {
     /// A board that runs the system of this boot partition: 2 or 3.
     pub fn running(partition: u32) -> Self {
+        let place = TempDir::new().expect("a folder");
         let this = Self {
-            place: TempDir::new().expect("a folder"),
+            steps: Arc::new(Counted::below(place.path().to_owned())),
+            place,
             switch: Arc::default(),
-            steps: Arc::default(),
             boots: Mutex::new(0),
             limits: Limits::default(),
             patience: patience(),
