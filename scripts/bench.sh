@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds release programs, measures them and records the table in bench/results.
 #
-#   scripts/bench.sh [start] [idle] [image] [api] [list] [told] [screen] [page] [keystroke] [bulk] [relayed]
+#   scripts/bench.sh [start] [idle] [image] [api] [list] [told] [deployed] [screen] [page] [keystroke] [bulk] [relayed]
 #
 # With names only those rows are measured and shown, and nothing is recorded.
 set -euo pipefail

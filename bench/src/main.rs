@@ -18,7 +18,7 @@ mod updates;
 use report::Report;
 
 /// What can be asked for besides the parts of a session.
-const PARTS: [&str; 7] = ["start", "idle", "image", "api", "list", "told", "screen"];
+const PARTS: [&str; 8] = ["start", "idle", "image", "api", "list", "told", "deployed", "screen"];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> std::process::ExitCode {
@@ -48,6 +48,9 @@ async fn main() -> std::process::ExitCode {
     }
     if wanted("told") {
         report.add(updates::measure().await);
+    }
+    if wanted("deployed") {
+        report.add(updates::deployed().await);
     }
     if wanted("image") {
         report.add(image::measure().await);
