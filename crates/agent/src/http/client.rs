@@ -457,6 +457,11 @@ fn tls_failed(host: String, error: &io::Error) -> HttpError {
     }
 }
 
+/// Whether whoever was there said something that is no TLS at all.
+pub(crate) fn answered_in_the_clear(error: &HttpError) -> bool {
+    matches!(error, HttpError::Handshake { why, .. } if why.contains("InvalidContentType"))
+}
+
 /// An error with its causes.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();

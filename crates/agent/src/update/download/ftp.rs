@@ -1,4 +1,4 @@
-//! `ftp:` and `ftps:` (explicit TLS, RFC 4217), passive, resumed with `REST`.
+//! `ftp:` and `ftps:` (RFC 4217, and TLS from the first byte as on port 990), passive, resumed with `REST`.
 //!
 //! Only what fetching one file takes: a few lines on the control connection, one data connection to the
 //! same host. Written here, because the deadlines, the refusal of other hosts and the flat memory are most
@@ -8,6 +8,7 @@ use super::{Opened, Origin, Trouble, address::text, http::not_secure};
 use crate::http::client;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use rustls::ClientConfig;
 use std::{io, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
@@ -15,6 +16,10 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
+/// The usual port, on which TLS has to be asked for.
+const PLAIN: u16 = 21;
+/// The usual port of servers that speak TLS from the first byte.
+const SECURED: u16 = 990;
 const READ_AT_ONCE: usize = 256 * 1024;
 /// The longest line and the longest answer that make sense.
 const MAX_LINE: usize = 4096;
@@ -28,15 +33,10 @@ pub(super) async fn open(origin: &Origin, offset: u64, signed_time: bool) -> Res
     let host = url.host_str().ok_or_else(|| Trouble::Final("the address has no host".to_owned()))?;
     let host = host.trim_matches(['[', ']']).to_owned();
     let tls = if url.scheme() == "ftps" { Some(origin.tls(signed_time)?) } else { None };
-    let stream = dial(&host, url.port().unwrap_or(21)).await?;
-    let mut control = Control { stream: BufReader::new(Box::new(stream)) };
-    control.expect(220).await?;
-    if let Some(config) = &tls {
-        control.ask("AUTH TLS", 234).await?;
-        let plain = control.stream.into_inner();
-        let secured = client::secure(plain, &host, Arc::clone(config)).await.map_err(not_secure)?;
-        control = Control { stream: BufReader::new(Box::new(secured)) };
-    }
+    let mut control = match &tls {
+        None => Control::greeted(dial(&host, url.port().unwrap_or(PLAIN)).await?).await?,
+        Some(config) => Control::secured(&host, url.port().unwrap_or(SECURED), config).await?,
+    };
     control.log_in(url).await?;
     if tls.is_some() {
         control.ask("PBSZ 0", 200).await?;
@@ -89,6 +89,29 @@ struct Control {
 }
 
 impl Control {
+    async fn greeted(stream: impl Stream + 'static) -> Result<Self, Trouble> {
+        let mut this = Self { stream: BufReader::new(Box::new(stream)) };
+        this.expect(220).await?;
+        Ok(this)
+    }
+
+    /// With TLS, from the first byte (as curl understands `ftps:`) or asked for in the clear before anything
+    /// else. On a port that says nothing about it, a server that greets in the clear is asked.
+    async fn secured(host: &str, port: u16, config: &Arc<ClientConfig>) -> Result<Self, Trouble> {
+        if port != PLAIN {
+            match client::secure(dial(host, port).await?, host, Arc::clone(config)).await {
+                Ok(stream) => return Self::greeted(stream).await,
+                Err(error) if port != SECURED && client::answered_in_the_clear(&error) => {}
+                Err(error) => return Err(not_secure(error)),
+            }
+        }
+        let mut control = Self::greeted(dial(host, port).await?).await?;
+        control.ask("AUTH TLS", 234).await?;
+        let plain = control.stream.into_inner();
+        let secured = client::secure(plain, host, Arc::clone(config)).await.map_err(not_secure)?;
+        Ok(Self { stream: BufReader::new(Box::new(secured)) })
+    }
+
     async fn log_in(&mut self, url: &url::Url) -> Result<(), Trouble> {
         let user = if url.username().is_empty() { "anonymous".to_owned() } else { text(url.username())? };
         let (code, _) = self.say(&format!("USER {user}")).await?;

@@ -2,7 +2,7 @@
 
 use super::{
     board::{Board, failed, order, script, trust},
-    servers::{Certificates, Server, artefact},
+    servers::{Certificates, FtpTls, Server, artefact},
 };
 use bramble_agent::{
     state::ServerUrl,
@@ -84,8 +84,8 @@ async fn http_and_https_go_on_where_nginx_died() {
 #[tokio::test]
 async fn ftp_and_ftps_go_on_where_vsftpd_died() {
     let certificates = Certificates::new();
-    for scheme in ["ftp", "ftps"] {
-        let server = Server::vsftpd(&certificates, scheme == "ftps");
+    for (scheme, tls) in [("ftp", FtpTls::Never), ("ftps", FtpTls::Asked), ("ftps", FtpTls::FirstByte)] {
+        let server = Server::vsftpd(&certificates, tls);
         let url = format!("{scheme}://localhost:{}/a%20file.zst", server.port);
         let (_, server) = across_a_death(server, &url, trusting(&certificates.authority)).await;
         let log = server.logged(|line| line.contains("OK DOWNLOAD")).await;
@@ -94,7 +94,7 @@ async fn ftp_and_ftps_go_on_where_vsftpd_died() {
             before.rsplit(' ').next()?.parse::<usize>().ok()
         });
         let sent = sent.unwrap_or_else(|| panic!("no number of bytes in {log:?}"));
-        assert!(sent < artefact().len(), "{scheme}: the second connection brought all {sent} bytes");
+        assert!(sent < artefact().len(), "{scheme} {tls:?}: the second connection brought all {sent} bytes");
     }
 }
 
@@ -103,15 +103,17 @@ async fn only_the_named_authority_vouches_for_a_server() {
     let bytes = small();
     let (good, other) = (Certificates::new(), Certificates::new());
     let web = Server::nginx(&good);
-    let ftp = Server::vsftpd(&good, true);
-    let plain = Server::vsftpd(&good, false);
-    for server in [&web, &ftp, &plain] {
+    let ftp = Server::vsftpd(&good, FtpTls::Asked);
+    let first = Server::vsftpd(&good, FtpTls::FirstByte);
+    let plain = Server::vsftpd(&good, FtpTls::Never);
+    for server in [&web, &ftp, &first, &plain] {
         server.offer(&bytes);
     }
     let board = Board::single();
     let https = format!("https://localhost:{}/a%20file.zst", web.tls_port);
     let ftps = format!("ftps://localhost:{}/a%20file.zst", ftp.port);
-    for (id, url) in [(1, &https), (2, &ftps)] {
+    let from_the_first_byte = format!("ftps://localhost:{}/a%20file.zst", first.port);
+    for (id, url) in [(1, &https), (2, &ftps), (3, &from_the_first_byte)] {
         let standing = apply(&board.engine(), &trusting(&other.authority), id, (url, &bytes), now()).await;
         let words = failed(&standing);
         assert!(words.contains("no secure connection to localhost"), "{url}: {words}");

@@ -59,6 +59,16 @@ impl Certificates {
     }
 }
 
+/// When an FTP server speaks TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FtpTls {
+    Never,
+    /// When it is asked to.
+    Asked,
+    /// Always.
+    FirstByte,
+}
+
 /// A server and its folder. What is below `files` can be fetched.
 pub struct Server {
     folder: TempDir,
@@ -99,13 +109,14 @@ impl Server {
     }
 
     /// vsftpd with its usual rule that a data connection resumes the TLS session of the control connection.
-    pub fn vsftpd(certificates: &Certificates, tls: bool) -> Self {
+    pub fn vsftpd(certificates: &Certificates, tls: FtpTls) -> Self {
         let mut this = Self::new("/usr/sbin/vsftpd", certificates);
-        let secured = if tls { "YES" } else { "NO" };
+        let word = |yes: bool| if yes { "YES" } else { "NO" };
+        let (secured, implicit) = (word(tls != FtpTls::Never), word(tls == FtpTls::FirstByte));
         let text = format!(
             "listen=YES\nlisten_address=127.0.0.1\nlisten_port={port}\nbackground=NO\nrun_as_launching_user=YES\n\
              anonymous_enable=YES\nlocal_enable=NO\nanon_root={folder}/files\nanon_max_rate=1000000\n\
-             ssl_enable={secured}\nallow_anon_ssl={secured}\nforce_anon_logins_ssl={secured}\n\
+             ssl_enable={secured}\nimplicit_ssl={implicit}\nallow_anon_ssl={secured}\nforce_anon_logins_ssl={secured}\n\
              force_anon_data_ssl={secured}\nssl_ciphers=HIGH\nrsa_cert_file={folder}/leaf.pem\n\
              rsa_private_key_file={folder}/key.pem\nseccomp_sandbox=NO\nxferlog_enable=YES\n\
              vsftpd_log_file={folder}/log\n",
