@@ -16,6 +16,7 @@
 mod archive;
 pub mod contents;
 mod failure;
+pub(crate) mod leftovers;
 mod partitions;
 mod receive;
 pub mod script;

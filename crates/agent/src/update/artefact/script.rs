@@ -2,9 +2,10 @@
 //!
 //! A script gets the workspace as its directory, no arguments, no input, no terminal, and an environment
 //! that does not depend on who started the updater. It may flood its output (it waits until that is
-//! taken), leave children behind (nobody waits for them, and they are killed: what shall stay running is
-//! a unit's business) or never end (its whole group is killed).
+//! taken), leave children behind (nobody waits for them, and they are killed, see [`leftovers`]: what shall
+//! stay running is a unit's business) or never end (all of it is killed).
 
+use super::leftovers;
 use rustix::process::{Pid, Signal, kill_process_group, setsid};
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -27,6 +28,8 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// about to start; it is not for long.
 const BUSY_TRIES: u32 = 50;
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// How often a running script's orphans are looked at.
+const BURY_EVERY: Duration = Duration::from_secs(10);
 /// A reason travels in a field of 255 characters; this leaves room for the words before it.
 const LAST_LINE: usize = 180;
 
@@ -115,6 +118,7 @@ pub async fn run(
     let ended = tokio::select! {
         ended = timeout_at(deadline, child.wait()) => ended,
         never = relay(&mut output, journal, tail) => match never {},
+        never = bury(group) => match never {},
     };
     let Ok(status) = ended else {
         end(&mut child, &mut output, journal, tail).await;
@@ -123,8 +127,16 @@ pub async fn run(
     let status = status.map_err(Failure::Watch)?;
     // Whatever it left behind would go on as root, in a folder that goes away.
     signal_group(group, Signal::KILL);
+    leftovers::end().await;
     last_words(&mut output, journal, tail).await;
     outcome(status, tail)
+}
+
+async fn bury(script: Option<u32>) -> std::convert::Infallible {
+    loop {
+        sleep(BURY_EVERY).await;
+        leftovers::bury(script);
+    }
 }
 
 fn outcome(status: ExitStatus, tail: &Tail) -> Result<Ended, Failure> {
@@ -221,6 +233,7 @@ async fn end(
     if ended.is_err() {
         let _ = child.wait().await;
     }
+    leftovers::end().await;
     last_words(output, journal, tail).await;
 }
 

@@ -7,7 +7,10 @@
 mod interface;
 mod opt_in;
 
-use super::engine::{Engine, Options, Refusal};
+use super::{
+    artefact::leftovers,
+    engine::{Engine, Options, Refusal},
+};
 use clap::{Parser, Subcommand};
 use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,6 +71,10 @@ pub fn main() -> ExitCode {
 }
 
 async fn serve(root: PathBuf) -> Result<(), String> {
+    // It costs nothing but what scripts leave running, if this kernel cannot do it.
+    if let Err(error) = leftovers::adopt() {
+        tracing::warn!(%error, "what scripts leave in other process groups will go on running");
+    }
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let engine = Engine::open(Options::below(root.clone()))

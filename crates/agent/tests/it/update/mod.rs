@@ -9,3 +9,4 @@ mod full;
 mod servers;
 mod sftp;
 mod whole;
+mod world;
