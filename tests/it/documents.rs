@@ -1,7 +1,6 @@
 //! Documents that can be wrong are run or compared with what they describe.
 
-use bramble_testkit::{TestServer, UpdatableDevice};
-use serde_json::{Value, json};
+use crate::organisation::Organisation;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -132,44 +131,6 @@ async fn the_requests_of_the_api_guide_work() {
     let said = String::from_utf8_lossy(&output.stderr);
     let answered = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{answered}\n\n{said}");
-}
-
-/// Bytes of each partition of the device.
-const PARTITION: u64 = 8 << 20;
-
-/// A server with an organisation, a token of it, and a device of its that takes remote updates.
-struct Organisation {
-    server: TestServer,
-    token: String,
-    device: UpdatableDevice,
-    id: String,
-}
-
-impl Organisation {
-    async fn new() -> Self {
-        let server = TestServer::start().await;
-        let ann = server.person("Ann").await;
-        let made = ["org", "create", "--name", "Kiosks", "--administrator", &ann.email, "--json"];
-        let made: Value = serde_json::from_str(&server.bramble(&made, "").await.success()).expect("JSON");
-        let organisation = made["id"].as_str().expect("an id");
-        let made = ["token", "create", "--org", organisation, "--description", "guide"];
-        let made = server.bramble(&made, "").await.success();
-        let token =
-            made.split_whitespace().find(|word| word.starts_with("rporg_")).expect("a token").to_owned();
-        let ask = |method: &str, path: &str| {
-            let url = format!("{}/organisation/{path}", server.url());
-            server.http().request(method.parse().expect("a method"), url).bearer_auth(&token)
-        };
-        let key = ask("POST", "auth-keys").json(&json!({ "description": "guide" })).send().await;
-        let key: Value = key.expect("an answer").json().await.expect("JSON");
-        let secret = key["secret"].as_str().unwrap_or_else(|| panic!("no key in {key}"));
-        let device = UpdatableDevice::linked(&server, secret).await.with_two_systems(PARTITION).await;
-        let listed = ask("GET", "devices").send().await.expect("an answer");
-        let listed: Value = listed.json().await.expect("JSON");
-        let id = listed["devices"][0]["id"].as_str().unwrap_or_else(|| panic!("no device in {listed}"));
-        let id = id.to_owned();
-        Self { server, token, device, id }
-    }
 }
 
 #[tokio::test]

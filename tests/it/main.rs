@@ -1,6 +1,6 @@
 //! Scenarios through the whole product, with the real programs, and the rules of the house.
 //!
-//! What it is: the promises that only hold if all parts work together (`faults`, `fleet`), and what keeps the
+//! What it is: the promises that only hold if all parts work together (`faults`, `fleet`, `updates`), and what keeps the
 //! repository in shape (`walls`, `hygiene`, `documents`). What it is not: the place for one part's own
 //! behaviour, which is tested beside that part. Scenarios in a browser are in `browser/`.
 //!
@@ -12,5 +12,7 @@ mod documents;
 mod faults;
 mod fleet;
 mod hygiene;
+mod organisation;
 mod provisioning;
+mod updates;
 mod walls;
