@@ -1,11 +1,12 @@
 //! The real programs, each doing its part.
 
 use super::{
-    board::{device, key, order, script, sign},
-    world::{World, answer, appears, is_root, keys, tried},
+    board::{deployment, device, key, order, script, sign},
+    world::{World, appears, is_root, keys, tried},
 };
 use crate::fake_server::SOON;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bramble_wire::{DeviceId, deployments::signed_text};
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::json;
 
@@ -72,6 +73,13 @@ async fn nobody_makes_root_run_what_the_server_did_not_order() {
     world.report(1, "complete").await;
     let said = world.call_apply(None, &own, &sign(&own)).await;
     assert!(said.contains("com.raspberrypi.ota.Error.Finished"), "replayed: {said}");
+    let (old, signature) = order(3, &uri, &checksum, 1);
+    let said = world.call_apply(None, &old, &signature).await;
+    assert!(said.contains("older than the newest one"), "an old one that was never applied: {said}");
+    let text = signed_text(deployment(4), DeviceId(uuid::Uuid::from_u128(9)), &uri, &checksum, 1001);
+    let signature = STANDARD.encode(key().sign(text.as_bytes()).to_bytes());
+    let said = world.call_apply(None, &order(4, &uri, &checksum, 1001).0, &signature).await;
+    assert!(said.contains("com.raspberrypi.ota.Error.NotTrusted"), "another device's: {said}");
     if is_root() {
         assert_eq!(world.cli(&["ota", "off"]).await, "✓ Remote updates disallowed\n");
         world.capability(2, "available").await;
@@ -89,13 +97,7 @@ async fn a_changed_key_is_followed_when_the_old_one_vouches() {
     let (uri, checksum) = world.artefact("a", &script("#!/bin/sh\n"));
     let signed = |id, key: &SigningKey| {
         let (order, _) = order(id, &uri, &checksum, 1000);
-        let text = bramble_wire::deployments::signed_text(
-            order.deployment,
-            device(),
-            &order.uri,
-            &order.checksum,
-            order.timestamp,
-        );
+        let text = signed_text(order.deployment, device(), &order.uri, &order.checksum, order.timestamp);
         (order, STANDARD.encode(key.sign(text.as_bytes()).to_bytes()))
     };
     keys(&world.server, &[("1", &key(), None), ("2", &stranger, Some(("1", &stranger)))]);
@@ -168,7 +170,8 @@ async fn what_a_person_decides_on_the_device_is_reported() {
         let trace = world.machine.root().join("second");
         let (uri, checksum) =
             world.artefact("b", &script(&format!("#!/bin/sh\necho x > {}\n", trace.display())));
-        world.order(2, &uri, &checksum, 1001);
+        let (second, signature) = order(2, &uri, &checksum, 1001);
+        world.order_silently(&second, &signature);
         let said = world.call(None, method, &[]).await;
         assert!(said.contains("method return"), "{said}");
         if method == "Rollback" {
@@ -186,8 +189,8 @@ async fn what_a_person_decides_on_the_device_is_reported() {
         }
         world.report(2, "complete").await;
         let position = |path: &str| world.server.seen().iter().position(|seen| seen.path.ends_with(path));
-        let ended = position(&format!("/{}/{what}", super::board::deployment(1)));
-        let begun = position(&format!("/{}/start", super::board::deployment(2)));
+        let ended = position(&format!("/{}/{what}", deployment(1)));
+        let begun = position(&format!("/{}/start", deployment(2)));
         assert!(ended < begun && trace.exists(), "{ended:?} {begun:?}");
     }
 }

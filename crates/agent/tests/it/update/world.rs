@@ -1,6 +1,6 @@
 //! A device with the real programs: daemon, updater, command line, a bus of their own, a server that orders.
 
-use super::board::{Board, device, key, order, script, sign, system};
+use super::board::{Board, device, key, order, system};
 use crate::{
     device::Machine,
     fake_server::{FakeServer, Prescribed, SOON, Seen},
@@ -201,6 +201,12 @@ impl World {
     }
 
     pub fn order_signed(&self, order: &Order, signature: &str) {
+        self.order_silently(order, signature);
+        self.server.send(&ServerEvent::Command(Event::Deploy { id: order.deployment.0 }));
+    }
+
+    /// The same, but the event about it is lost.
+    pub fn order_silently(&self, order: &Order, signature: &str) {
         let id = order.deployment;
         let pending = answer(StatusCode::OK, json!({ "deployments": [{ "id": id }] }));
         let started = answer(
@@ -212,7 +218,6 @@ impl World {
         );
         self.server.prescribe(&format!("POST /deployments/{id}/start"), vec![started]);
         self.server.prescribe("GET /deployments/pending", vec![pending, nothing()]);
-        self.server.send(&ServerEvent::Command(Event::Deploy { id: id.0 }));
     }
 
     pub fn artefact(&self, name: &str, bytes: &[u8]) -> (String, String) {
