@@ -78,7 +78,7 @@ test("several keys at once: a device comes with the name and tags of its key, an
   await expect(row(other), "without a reload").toContainText("kiosk-front");
   await expect(row(other)).toContainText("lobby");
   await expect(row(other)).toContainText("Online");
-  expect((await mail.to(person.email, /linked/i)).text).toContain("kiosk-front");
+  expect((await mail.to(person.email, /new device/i)).text).toContain("kiosk-front");
   await page.reload();
   const used = keys.getByRole("row").filter({ hasText: "Front door" });
   await expect(used).toContainText("Used");

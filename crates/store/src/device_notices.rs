@@ -6,6 +6,7 @@ use crate::entity::mail;
 use crate::value::{from_micros, to_micros};
 use crate::{Result, Store, Tx};
 use bramble_model::Timestamp;
+use bramble_wire::AccountId;
 use sea_orm::sea_query::{Expr, ExprTrait, Query as Sql, SelectStatement};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Set};
 use uuid::Uuid;
@@ -17,6 +18,10 @@ pub struct DeviceNotice {
     pub id: Uuid,
     /// Who is told.
     pub recipient: String,
+    /// The account that the device is new in. `None` in notices of a version before this was noted.
+    pub account: Option<AccountId>,
+    /// Who transferred it there; `None` if it was linked.
+    pub transferred_by: Option<String>,
     /// The device's name.
     pub name: String,
     /// Its serial number.
@@ -30,8 +35,9 @@ pub struct DeviceNotice {
 impl From<Model> for DeviceNotice {
     fn from(row: Model) -> Self {
         let at = from_micros(row.at);
-        let Model { id, recipient, name, serial_number, place, at: _ } = row;
-        Self { id, recipient, name, serial_number, place, at }
+        let Model { id, recipient, name, serial_number, place, at: _, account_id, transferred_by } = row;
+        let account = account_id.map(AccountId);
+        Self { id, recipient, account, transferred_by, name, serial_number, place, at }
     }
 }
 
@@ -84,6 +90,8 @@ impl Tx {
             serial_number: Set(notice.serial_number),
             place: Set(notice.place),
             at: Set(to_micros(notice.at)),
+            account_id: Set(notice.account.map(|account| account.0)),
+            transferred_by: Set(notice.transferred_by),
         };
         Entity::insert(row).exec_without_returning(&self.inner).await?;
         Ok(())

@@ -9,6 +9,7 @@ use crate::auth::SignedIn;
 use crate::deployments::{self, Leaving};
 use crate::linking::identities;
 use crate::live::Change;
+use crate::mail;
 use crate::sessions;
 use bramble_model::account::Deed;
 use bramble_model::audit::Action;
@@ -108,7 +109,28 @@ async fn move_one(
     };
     let details = format!("From {} to {}", words(old.kind, &old.name), words(new.kind, &new.name));
     record(app, tx, by, device, [device.account, to], &details).await?;
+    if new.kind == AccountKind::Organisation {
+        tell_by_mail(app, tx, by, device, to).await?;
+    }
     Ok(Ended { sessions, deployments })
+}
+
+/// Administrators hear of every device that is new in their organisation.
+async fn tell_by_mail(
+    app: &App,
+    tx: &Tx,
+    by: &SignedIn,
+    device: &Device,
+    to: AccountId,
+) -> Result<(), StoreError> {
+    let device = mail::NewDevice {
+        id: device.id,
+        name: device.name.clone(),
+        serial_number: device.serial_number.clone(),
+        came: mail::Came::Transferred(by.name.clone()),
+        at: app.clock.now(),
+    };
+    mail::digest::new_device(app, tx, to, &device).await
 }
 
 async fn record(
@@ -128,6 +150,7 @@ async fn record(
 }
 
 fn tell(app: &App, device: &Device, to: AccountId, ended: &Ended) {
+    app.outbox.wake();
     sessions::tell_ended(app, &ended.sessions, WHY);
     deployments::tell_ended(app, &ended.deployments);
     app.link.moved(device.id, to);

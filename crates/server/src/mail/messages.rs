@@ -2,9 +2,13 @@
 
 use super::Body;
 use crate::app::App;
+use crate::web::frames;
 use askama::Template;
 use bramble_model::{Timestamp, text};
+use bramble_store::accounts::Account;
 use bramble_store::device_notices::DeviceNotice;
+use bramble_wire::DeviceId;
+use bramble_wire::device_api::AccountKind;
 use std::fmt;
 use time::UtcOffset;
 
@@ -195,6 +199,13 @@ bodies! {
         deleted: bool,
         at: String,
     }
+    /// An organisation was deleted.
+    OrganisationDeleted / OrganisationDeletedText / OrganisationDeletedHtml = "mail/organisation_deleted.txt", "mail/organisation_deleted.html" {
+        organisation: Untrusted,
+        who: Untrusted,
+        devices: u64,
+        at: String,
+    }
     /// An organisation requires a second factor, or no longer.
     TwoFactorRule / TwoFactorRuleText / TwoFactorRuleHtml = "mail/two_factor_rule.txt", "mail/two_factor_rule.html" {
         organisation: Untrusted,
@@ -205,87 +216,128 @@ bodies! {
     }
     /// A device was linked.
     DeviceLinked / DeviceLinkedText / DeviceLinkedHtml = "mail/device_linked.txt", "mail/device_linked.html" {
-        name: Untrusted,
-        serial_number: Untrusted,
-        place: Option<String>,
-        at: String,
+        organisation: Option<Untrusted>,
+        line: Line,
         devices: String,
     }
     /// Several devices were linked.
     DevicesLinked / DevicesLinkedText / DevicesLinkedHtml = "mail/devices_linked.txt", "mail/devices_linked.html" {
-        count: usize,
-        shown: Vec<Line>,
-        more: usize,
-        devices: String,
+        groups: Vec<Group>,
     }
 }
 
 /// Most devices that a digest names.
 const MOST_NAMED: usize = 50;
 
-/// A device of a digest.
+/// The devices of a digest that are new in one account.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// The organisation; `None` for the reader's own account.
+    pub(super) organisation: Option<Untrusted>,
+    pub(super) count: usize,
+    pub(super) shown: Vec<Line>,
+    pub(super) more: usize,
+    pub(super) devices: String,
+}
+
+/// A device that is new in an account.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) name: Untrusted,
     pub(super) serial_number: Untrusted,
     pub(super) place: Option<String>,
+    /// Who transferred it; `None` if it was linked.
+    pub(super) transferred_by: Option<Untrusted>,
     pub(super) at: String,
 }
 
-impl DevicesLinked {
-    pub(super) fn new(app: &App, devices: &[DeviceNotice]) -> Self {
+impl Group {
+    /// The devices that are new in an account; `None` if it is not known which.
+    pub(super) fn new(app: &App, account: Option<&Account>, devices: &[DeviceNotice]) -> Self {
         let line = |device: &DeviceNotice| Line {
             name: Untrusted::new(&device.name),
             serial_number: Untrusted::new(&device.serial_number),
             place: device.place.clone(),
+            transferred_by: device.transferred_by.as_deref().map(Untrusted::new),
             at: moment(device.at),
         };
+        let root = account.map(|account| frames::root(account.kind, account.id)).unwrap_or_default();
         Self {
-            frame: Frame::of(app),
+            organisation: account.and_then(organisation),
             count: devices.len(),
             shown: devices.iter().take(MOST_NAMED).map(line).collect(),
             more: devices.len().saturating_sub(MOST_NAMED),
-            devices: app.config.url("/devices"),
+            devices: app.config.url(&format!("{root}/devices")),
         }
     }
 }
 
-/// What a mail about a linked device says. Name and serial number come from the device.
+/// The name of an organisation; nothing of a personal account, which has its owner's.
+fn organisation(account: &Account) -> Option<Untrusted> {
+    (account.kind == AccountKind::Organisation).then(|| Untrusted::new(&account.name))
+}
+
+/// A device that is new in an account, as mails tell of it. Name and serial number come from the device.
 #[derive(Debug, Clone)]
-pub struct LinkedDevice {
+pub struct NewDevice {
+    /// Which.
+    pub id: DeviceId,
     /// Its name in the dashboard.
     pub name: String,
     /// Its serial number.
     pub serial_number: String,
-    /// The address that it linked from.
-    pub address: Option<String>,
-    /// The country of that address, if known.
-    pub country: Option<String>,
+    /// How it came.
+    pub came: Came,
     /// When.
     pub at: Timestamp,
 }
 
-impl LinkedDevice {
+/// How a device came into an account.
+#[derive(Debug, Clone)]
+pub enum Came {
+    /// It was linked.
+    Linked {
+        /// The address that it linked from.
+        address: Option<String>,
+        /// The country of that address, if known.
+        country: Option<String>,
+    },
+    /// The person of this name transferred it from another account.
+    Transferred(String),
+}
+
+impl NewDevice {
     /// Where it linked from, in words.
     pub(super) fn place(&self) -> Option<String> {
-        match (&self.address, &self.country) {
-            (Some(address), Some(country)) => Some(format!("{address} ({country})")),
-            (Some(address), None) => Some(address.clone()),
-            (None, country) => country.clone(),
+        match &self.came {
+            Came::Linked { address: Some(address), country: Some(country) } => {
+                Some(format!("{address} ({country})"))
+            }
+            Came::Linked { address, country } => address.clone().or_else(|| country.clone()),
+            Came::Transferred(_) => None,
+        }
+    }
+
+    /// Who transferred it; `None` if it was linked.
+    pub(super) fn transferred_by(&self) -> Option<String> {
+        match &self.came {
+            Came::Transferred(by) => Some(by.clone()),
+            Came::Linked { .. } => None,
         }
     }
 }
 
 impl DeviceLinked {
-    pub(super) fn new(app: &App, device: &LinkedDevice) -> Self {
-        Self {
-            frame: Frame::of(app),
+    pub(super) fn new(app: &App, account: &Account, device: &NewDevice) -> Self {
+        let line = Line {
             name: Untrusted::new(&device.name),
             serial_number: Untrusted::new(&device.serial_number),
             place: device.place(),
+            transferred_by: device.transferred_by().as_deref().map(Untrusted::new),
             at: moment(device.at),
-            devices: app.config.url("/devices"),
-        }
+        };
+        let devices = app.config.url(&format!("/devices/{}", device.id));
+        Self { frame: Frame::of(app), organisation: organisation(account), line, devices }
     }
 }
 
@@ -298,10 +350,14 @@ mod tests {
         let name = "https://evil.example/win <a href=x>\r\nBcc: all@evil.example\u{202E}";
         let device = DeviceLinked {
             frame: Frame { server: "pi.example".into() },
-            name: Untrusted::new(name),
-            serial_number: Untrusted::new("1000"),
-            place: None,
-            at: moment(Timestamp::UNIX_EPOCH),
+            organisation: Some(Untrusted::new("shed.evil.example")),
+            line: Line {
+                name: Untrusted::new(name),
+                serial_number: Untrusted::new("1000"),
+                place: None,
+                transferred_by: Some(Untrusted::new("eve@evil.example")),
+                at: moment(Timestamp::UNIX_EPOCH),
+            },
             devices: "https://pi.example/devices".into(),
         };
         let (text, html) = (device.text().render().expect("text"), device.html().render().expect("HTML"));

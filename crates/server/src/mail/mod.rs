@@ -16,7 +16,7 @@ pub use account::{
     account_deleted, change_email, email_change_asked, email_changed, email_taken, new_recovery_codes,
     passkey_changed, provider_changed,
 };
-pub use messages::LinkedDevice;
+pub use messages::{Came, NewDevice};
 pub use operator::{Listed, Shown, list, show};
 pub use smtp::{BadSmtp, Smtp};
 
@@ -30,8 +30,8 @@ use bramble_store::mails::NewMail;
 use bramble_store::{StoreError, Tx};
 use messages::{
     AlreadyRegistered, Frame, Invitation, JoinedAsOther, KeysLeftBehind, NewAdministrator, NewApiToken,
-    NewBrowser, PasswordChanged, RecoveryCodeUsed, ResetPassword, TwoFactorOff, TwoFactorOn, TwoFactorRule,
-    Untrusted, VerifyEmail,
+    NewBrowser, OrganisationDeleted, PasswordChanged, RecoveryCodeUsed, ResetPassword, TwoFactorOff,
+    TwoFactorOn, TwoFactorRule, Untrusted, VerifyEmail,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -257,6 +257,23 @@ pub fn keys_left_behind(
         at: messages::moment(app.clock.now()),
     };
     message("keys_left_behind", recipient, "Somebody who made keys left your organisation", &body)
+}
+
+/// Tells an administrator that the organisation was deleted, with so many devices.
+pub fn organisation_deleted(
+    app: &App,
+    recipient: &str,
+    (organisation, devices): (&str, u64),
+    who: &str,
+) -> Message {
+    let body = OrganisationDeleted {
+        frame: Frame::of(app),
+        organisation: Untrusted::new(organisation),
+        who: Untrusted::new(who),
+        devices,
+        at: messages::moment(app.clock.now()),
+    };
+    message("organisation_deleted", recipient, "Your organisation was deleted", &body)
 }
 
 /// Tells an administrator that the rule about second factors changed.

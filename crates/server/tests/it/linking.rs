@@ -505,7 +505,10 @@ async fn a_fleet_of_new_devices_is_one_digest() {
         tokio::join!(round(), round());
         let (kinds, text) = device_mails(&desk, &ann.email).await;
         assert_eq!(kinds, ["device_linked", "devices_linked"], "{engine:?}");
-        assert!(text.contains("59 devices were linked") && text.contains("And 9 more."), "{text}");
+        assert!(
+            text.contains("59 devices are new in your account") && text.contains("And 9 more."),
+            "{text}"
+        );
         assert!(
             text.contains("Serial number: s1\n") && text.contains("198.51.100.7") && !text.contains("s59")
         );
@@ -516,7 +519,7 @@ async fn a_fleet_of_new_devices_is_one_digest() {
         round().await;
         let (kinds, text) = device_mails(&desk, &ann.email).await;
         assert_eq!(kinds.len(), 3, "{engine:?}");
-        assert!(text.contains("1 device was linked") && text.contains("later"), "{text}");
+        assert!(text.contains("1 device is new in your account") && text.contains("later"), "{text}");
         assert_eq!(device_mails(&desk, &bob.email).await.0, ["device_linked"]);
         // After a pause it is told at once again.
         desk.clock.advance(Duration::minutes(10));

@@ -12,6 +12,8 @@ pub(crate) struct Model {
     pub serial_number: String,
     pub place: Option<String>,
     pub at: i64,
+    pub account_id: Option<Uuid>,
+    pub transferred_by: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -14,6 +14,7 @@ mod m0010_providers;
 mod m0011_suggestions;
 mod m0013_screen;
 mod m0014_finding;
+mod m0016_notices;
 mod m0017_files;
 mod m0018_watching;
 
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_suggestions::Migration),
             Box::new(m0013_screen::Migration),
             Box::new(m0014_finding::Migration),
+            Box::new(m0016_notices::Migration),
             Box::new(m0017_files::Migration),
             Box::new(m0018_watching::Migration),
         ]
