@@ -1,6 +1,7 @@
 //! Auth keys: of a personal account on its Settings tab, of an organisation on its Provisioning tab.
 
 use super::LinkingError;
+use super::key_rows::{KeyRow, RowState, replaces, rows};
 use super::keys::{self, MadeKey, Wish};
 use super::provisioning::{self, Rest, Typed as TypedToken};
 use crate::accounts;
@@ -20,10 +21,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use bramble_model::account::Deed;
-use bramble_model::auth_key::{State as KeyState, TtlDays};
+use bramble_model::auth_key::TtlDays;
+use bramble_model::phrases;
 use bramble_model::tags::Tags;
-use bramble_model::{Timestamp, phrases};
-use bramble_wire::{AccountId, AuthKeyId, DeviceId};
+use bramble_wire::{AccountId, AuthKeyId};
 use serde::Deserialize;
 
 /// What the expiry menu offers, in days. The form takes any number from 1 to 90.
@@ -60,8 +61,8 @@ struct Asked {
     made: Option<MadeKey>,
     error: Option<String>,
     token: TypedToken,
-    /// Which page of the device identities.
-    identities: u64,
+    /// Which pages of the keys and the device identities.
+    which: Which,
 }
 
 impl Place {
@@ -87,6 +88,8 @@ struct Keys {
     /// A usable key, which a new one replaces.
     replaces: bool,
     rows: Vec<KeyRow>,
+    page: u64,
+    pages: u64,
     description: String,
     description_error: String,
     device_name: String,
@@ -105,22 +108,6 @@ struct Made {
     secret: String,
     command: String,
     expires: Moment,
-}
-
-struct KeyRow {
-    id: AuthKeyId,
-    description: String,
-    device_name: Option<String>,
-    tags: Vec<String>,
-    made_by: String,
-    made: Moment,
-    state: RowState,
-}
-
-enum RowState {
-    Usable(Moment),
-    Expired(Moment),
-    Used { at: Moment, device: Option<(DeviceId, String)> },
 }
 
 #[derive(Template)]
@@ -165,15 +152,30 @@ macro_rules! in_organisation {
     };
 }
 
-async fn list(who: SignedIn, State(app): State<Ctx>) -> Response {
+async fn list(
+    who: SignedIn,
+    State(app): State<Ctx>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Response {
     let place = at_home!(app, who);
-    page(&app, &who, place, Asked::default()).await
+    page(&app, &who, place, Asked { which: Which::of(which), ..Asked::default() }).await
 }
 
-#[derive(Deserialize)]
+/// Pages of the lists, counted from 1; 0 is the first, too.
+#[derive(Clone, Copy, Default, Deserialize)]
 struct Which {
     #[serde(default)]
+    keys: u64,
+    #[serde(default)]
     identities: u64,
+}
+
+impl Which {
+    fn of(asked: Result<Query<Self>, QueryRejection>) -> Self {
+        let Self { keys, identities } = asked.map_or_else(|_| Self::default(), |Query(which)| which);
+        let page = |asked: u64| asked.clamp(1, u64::from(u32::MAX));
+        Self { keys: page(keys), identities: page(identities) }
+    }
 }
 
 async fn provisioning(
@@ -183,8 +185,7 @@ async fn provisioning(
     which: Result<Query<Which>, QueryRejection>,
 ) -> Response {
     let place = in_organisation!(app, who, id);
-    let identities = which.map_or(1, |Query(which)| which.identities);
-    page(&app, &who, place, Asked { identities, ..Asked::default() }).await
+    page(&app, &who, place, Asked { which: Which::of(which), ..Asked::default() }).await
 }
 
 /// The Provisioning tab with what was typed for a token, and why none was made.
@@ -240,19 +241,23 @@ async fn try_create(
 
 async fn page(app: &App, who: &SignedIn, place: Place, asked: Asked) -> Response {
     let now = app.clock.now();
-    let Asked { key: typed, made, error, token, identities } = asked;
+    let Asked { key: typed, made, error, token, which } = asked;
     let wrong = error.is_some() || !token.error.is_empty();
     let read = async {
-        let rows = rows(app, who, place.account, now).await?;
+        let rows = rows(app, who, place.account, which.keys).await?;
         let rest = if place.organisation {
-            Some(provisioning::rest(app, who, &place, token, identities).await?)
+            Some(provisioning::rest(app, who, &place, token, which.identities).await?)
         } else {
             None
         };
         Ok::<_, LinkingError>((rows, rest))
     };
-    let (rows, rest) = match read.await {
+    let ((rows, total), rest) = match read.await {
         Ok(read) => read,
+        Err(error) => return failed(app, who, error.into()),
+    };
+    let replaces = match replaces(app, &place).await {
+        Ok(replaces) => replaces,
         Err(error) => return failed(app, who, error.into()),
     };
     let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
@@ -261,9 +266,11 @@ async fn page(app: &App, who: &SignedIn, place: Place, asked: Asked) -> Response
     let about = |field: &str| if error.starts_with(field) { error.clone() } else { String::new() };
     let page = Keys {
         frame: frames::of_account(app, who, place.account, place.tab),
-        replaces: !place.organisation && rows.iter().any(|row| matches!(row.state, RowState::Usable(_))),
+        replaces,
         place,
         rows,
+        page: which.keys.max(1),
+        pages: total.div_ceil(keys::PAGE),
         rest,
         description: typed.description.clone(),
         device_name: typed.device_name.clone(),
@@ -285,36 +292,6 @@ async fn page(app: &App, who: &SignedIn, place: Place, asked: Asked) -> Response
         }),
     };
     web::page(status, &page)
-}
-
-async fn rows(
-    app: &App,
-    who: &SignedIn,
-    account: AccountId,
-    now: Timestamp,
-) -> Result<Vec<KeyRow>, LinkingError> {
-    let keys = keys::list_auth_keys(app, who, account).await?;
-    let used: Vec<_> = keys.iter().filter_map(|key| key.device).collect();
-    let devices = app.store.devices_by_id(account, &used).await?;
-    let row = |key: bramble_store::auth_keys::AuthKey| KeyRow {
-        state: match key.state(now) {
-            KeyState::Usable { expires_at } => RowState::Usable(Moment::new(expires_at, now)),
-            KeyState::Expired { expired_at } => RowState::Expired(Moment::new(expired_at, now)),
-            KeyState::Exchanged { at, device } => RowState::Used {
-                at: Moment::new(at, now),
-                device: device
-                    .and_then(|id| devices.iter().find(|d| d.id == id))
-                    .map(|device| (device.id, device.name.clone())),
-            },
-        },
-        id: key.id,
-        description: key.description,
-        device_name: key.device_name,
-        tags: key.tags,
-        made_by: key.created_by_name,
-        made: Moment::new(key.created_at, now),
-    };
-    Ok(keys.into_iter().map(row).collect())
 }
 
 async fn confirm(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {

@@ -128,3 +128,42 @@ async fn members_without_a_second_factor_are_reminded() {
     later.post(&rule, &[("required", "yes")]).await;
     assert!(later.get(&devices).await.body.contains("within 15 days"));
 }
+
+#[tokio::test]
+async fn every_key_is_on_a_page_and_can_be_revoked() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let desk = Desk::on(engine).await;
+        let ann = desk.person("ann").await;
+        let shed = desk.organisation(&ann, "Shed").await;
+        let root = format!("/organisations/{shed}");
+        for number in 0..51 {
+            let form = [("description", format!("key {number}")), ("ttl_days", "7".to_owned())];
+            let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
+            assert_eq!(ann.post(&format!("{root}/auth-keys"), &form).await.status, StatusCode::OK);
+        }
+        let page = async |asked: &str| ann.get(&format!("{root}/provisioning{asked}")).await;
+        let ids = |body: &str| -> Vec<String> {
+            body.split("id=\"key-")
+                .skip(1)
+                .map(|rest| rest.split('"').next().unwrap_or("").to_owned())
+                .collect()
+        };
+        let (first, last) = (page("").await, page("?keys=2").await);
+        assert!(first.body.contains("Page 1 of 2") && last.body.contains("Page 2 of 2"), "{engine:?}");
+        let (mut all, rest) = (ids(&first.body), ids(&last.body));
+        assert_eq!((all.len(), rest.len()), (50, 1), "{engine:?}");
+        all.extend(rest.clone());
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 51, "{engine:?}: each once");
+        let revoke = format!("{root}/auth-keys/{}/delete", rest[0]);
+        assert_eq!(ann.get(&revoke).await.status, StatusCode::OK);
+        assert_eq!(ann.post(&revoke, &[]).await.status, StatusCode::SEE_OTHER);
+        // Whoever goes back to the page that is gone finds the way to the others.
+        let gone = page("?keys=2").await;
+        assert!(gone.status.is_success() && ids(&gone.body).is_empty(), "{engine:?}");
+        for odd in ["?keys=0", "?keys=-1", "?keys=99999999999999999999", "?keys=x&identities=y"] {
+            assert_eq!(ids(&page(odd).await.body).len(), 50, "{engine:?} {odd}");
+        }
+    }
+}
