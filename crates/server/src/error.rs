@@ -4,6 +4,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bramble_store::StoreError;
+use bramble_wire::AccountId;
 use bramble_wire::device_api::ApiError;
 
 /// Seconds after which a client may try again when the store did not answer.
@@ -15,6 +16,7 @@ pub struct ApiFailure {
     status: StatusCode,
     body: ApiError,
     retry_after: Option<u16>,
+    kept_out_of: Option<AccountId>,
 }
 
 impl ApiFailure {
@@ -22,20 +24,33 @@ impl ApiFailure {
     pub fn new(status: StatusCode, error: &str, description: impl Into<String>) -> Self {
         let body =
             ApiError { error: error.to_owned(), error_description: Some(description.into()), message: None };
-        Self { status, body, retry_after: None }
+        Self { status, body, retry_after: None, kept_out_of: None }
     }
 
     /// `{error, message}`: the shape of part A's exchange of an identity.
     pub fn described(status: StatusCode, error: &str, message: impl Into<String>) -> Self {
         let body =
             ApiError { error: error.to_owned(), error_description: None, message: Some(message.into()) };
-        Self { status, body, retry_after: None }
+        Self { status, body, retry_after: None, kept_out_of: None }
     }
 
     /// `{message}`: the shape of part A's deployment endpoints.
     pub fn message(status: StatusCode, message: impl Into<String>) -> Self {
         let body = ApiError { error: String::new(), error_description: None, message: Some(message.into()) };
-        Self { status, body, retry_after: None }
+        Self { status, body, retry_after: None, kept_out_of: None }
+    }
+
+    /// 403: the caller is in an organisation that requires a second factor, and has none.
+    pub fn second_factor_required(organisation: AccountId) -> Self {
+        let text = "The organisation requires two-factor authentication. Set it up under Account settings, then \
+                    try again.";
+        let refused = Self::new(StatusCode::FORBIDDEN, "two_factor_required", text);
+        Self { kept_out_of: Some(organisation), ..refused }
+    }
+
+    /// The organisation that keeps the caller out until they have a second factor.
+    pub fn kept_out_of(&self) -> Option<AccountId> {
+        self.kept_out_of
     }
 
     /// 404: there is none, or none of the caller's.

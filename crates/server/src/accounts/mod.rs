@@ -42,7 +42,7 @@ pub use user_agent::describe as describe_browser;
 use crate::app::App;
 use crate::auth::password::{Busy, Weakness};
 use crate::auth::throttle::Wait;
-use bramble_model::account::Standing;
+use bramble_model::account::{Deed, Standing};
 use bramble_store::StoreError;
 use bramble_wire::{AccountId, UserId};
 use std::time::Duration;
@@ -115,6 +115,33 @@ impl From<Weakness> for Problems {
 /// What a person is to an account; `None` if nothing, or if there is no such account (answer 404).
 pub async fn standing(app: &App, user: UserId, account: AccountId) -> Result<Option<Standing>, StoreError> {
     app.store.standing(user, account, app.clock.now()).await
+}
+
+/// Why a person is not let to something.
+#[derive(Debug)]
+pub enum NotAdmitted {
+    /// The database failed.
+    Store(StoreError),
+    /// It is not theirs, or their role is not enough: to them it does not exist (answer 404).
+    NotFound,
+    /// They are in this organisation, which requires a second factor, and have none.
+    SecondFactorRequired(AccountId),
+}
+
+impl From<StoreError> for NotAdmitted {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Whether a standing is enough for a deed. Whoever is in the organisation, but kept out until they have a
+/// second factor, learns that.
+pub fn admit(standing: Option<Standing>, deed: Deed) -> Result<Standing, NotAdmitted> {
+    match standing {
+        Some(standing) if standing.may(deed) => Ok(standing),
+        Some(standing) if standing.blocked => Err(NotAdmitted::SecondFactorRequired(standing.account)),
+        _ => Err(NotAdmitted::NotFound),
+    }
 }
 
 /// A person's own account. Every person has one from the first moment; `None` means that the person

@@ -1,11 +1,11 @@
 //! Who asks for an operation that people and programs share.
 
 use super::{ApiToken, SignedIn};
-use crate::accounts;
+use crate::accounts::{self, NotAdmitted};
 use crate::app::App;
 use crate::audit::Actor;
 use bramble_model::account::Deed;
-use bramble_store::StoreError;
+use bramble_store::{StoreError, Tx};
 use bramble_wire::{AccountId, UserId};
 
 /// A person in the dashboard, or a program with a token of an organisation. Operations take
@@ -40,6 +40,27 @@ impl By<'_> {
             }
             Self::Program(token) => Ok(token.account == account && programs_may(deed)),
         }
+    }
+
+    /// Begins a change in an account: it is locked, and the caller's right looked up under the lock, so
+    /// that whoever lost it a moment ago changes nothing.
+    pub async fn begin(&self, app: &App, account: AccountId, deed: Deed) -> Result<Tx, NotAdmitted> {
+        let tx = app.store.begin().await?;
+        if !tx.lock_account(account).await? {
+            return Err(NotAdmitted::NotFound);
+        }
+        match self {
+            Self::Person(who) => {
+                accounts::admit(tx.standing(who.user, account, app.clock.now()).await?, deed)?;
+            }
+            Self::Program(token) => {
+                let theirs = token.account == account && programs_may(deed);
+                if !theirs || tx.api_token(account, token.id).await?.is_none() {
+                    return Err(NotAdmitted::NotFound);
+                }
+            }
+        }
+        Ok(tx)
     }
 
     /// As it stands in the audit log.

@@ -30,7 +30,8 @@ impl From<DeploymentError> for Failure {
     fn from(error: DeploymentError) -> Self {
         match error {
             DeploymentError::Store(error) => error.into(),
-            DeploymentError::NotFound => Self::not_found(),
+            // Programs have no second factor, and need none.
+            DeploymentError::NotFound | DeploymentError::SecondFactorRequired(_) => Self::not_found(),
             DeploymentError::Refused(refused) => Self::unprocessable(refused.to_string()),
             DeploymentError::Blocked => Self::new(StatusCode::FORBIDDEN, phrases::DEPLOYMENTS_BLOCKED),
             DeploymentError::Invalid(what) => Self::unprocessable(what),

@@ -22,7 +22,7 @@ impl Manager {
     /// A person, if their standing in the account is enough. To others the account has nothing.
     pub async fn person(app: &App, by: &SignedIn, account: AccountId) -> Result<Self, DeploymentError> {
         let standing = accounts::standing(app, by.user, account).await?;
-        standing.filter(|s| s.may(Deed::ManageUpdates)).ok_or(DeploymentError::NotFound)?;
+        accounts::admit(standing, Deed::ManageUpdates)?;
         Ok(Self { account, actor: Actor::person(by) })
     }
 

@@ -15,6 +15,7 @@ pub mod rows;
 
 pub use manager::Manager;
 
+use crate::accounts::NotAdmitted;
 use crate::app::{App, Ctx};
 use crate::audit::{self, Actor};
 use crate::error::ApiFailure;
@@ -42,6 +43,9 @@ pub enum DeploymentError {
     /// There is none, or it is not the caller's; or its device or artefact is not.
     #[error("not found")]
     NotFound,
+    /// It is of this organisation, which requires a second factor, and the caller has none.
+    #[error("two-factor authentication is required")]
+    SecondFactorRequired(AccountId),
     /// Its state does not allow it.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -61,6 +65,7 @@ impl From<DeploymentError> for ApiFailure {
         match error {
             DeploymentError::Store(error) => error.into(),
             DeploymentError::NotFound => Self::not_found(),
+            DeploymentError::SecondFactorRequired(account) => Self::second_factor_required(account),
             DeploymentError::Refused(refused) => {
                 Self::message(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string())
             }
@@ -70,6 +75,16 @@ impl From<DeploymentError> for ApiFailure {
                 tracing::error!(why, "a deployment could not be signed");
                 Self::message(StatusCode::INTERNAL_SERVER_ERROR, "The deployment could not be signed.")
             }
+        }
+    }
+}
+
+impl From<NotAdmitted> for DeploymentError {
+    fn from(why: NotAdmitted) -> Self {
+        match why {
+            NotAdmitted::Store(error) => Self::Store(error),
+            NotAdmitted::NotFound => Self::NotFound,
+            NotAdmitted::SecondFactorRequired(account) => Self::SecondFactorRequired(account),
         }
     }
 }

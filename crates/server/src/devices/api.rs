@@ -22,7 +22,8 @@ impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {
         match error {
             DeviceError::Store(error) => error.into(),
-            DeviceError::NotFound => Self::not_found(),
+            // Programs have no second factor, and need none.
+            DeviceError::NotFound | DeviceError::SecondFactorRequired(_) => Self::not_found(),
             DeviceError::Invalid(what) => Self::validation(&[what]),
         }
     }

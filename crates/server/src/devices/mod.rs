@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod device_api;
+mod notices;
 pub mod pages;
 pub mod programs;
 pub mod rows;
@@ -10,10 +11,10 @@ mod search_bar;
 pub mod transfer;
 mod transfer_pages;
 
-use crate::accounts;
+use crate::accounts::{self, NotAdmitted};
 use crate::app::{App, Ctx};
 use crate::audit::{self, Actor};
-use crate::auth::{Device as Caller, SignedIn};
+use crate::auth::{By, Device as Caller, SignedIn};
 use crate::deployments::{self, Leaving};
 use crate::error::ApiFailure;
 use crate::live::Change;
@@ -50,6 +51,9 @@ pub enum DeviceError {
     /// There is none, or it is not the caller's.
     #[error("not found")]
     NotFound,
+    /// It is of this organisation, which requires a second factor, and the caller has none.
+    #[error("two-factor authentication is required")]
+    SecondFactorRequired(AccountId),
     /// A field has no possible value.
     #[error("{0}")]
     Invalid(String),
@@ -60,7 +64,18 @@ impl From<DeviceError> for ApiFailure {
         match error {
             DeviceError::Store(error) => error.into(),
             DeviceError::NotFound => Self::not_found(),
+            DeviceError::SecondFactorRequired(account) => Self::second_factor_required(account),
             DeviceError::Invalid(what) => Self::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, what),
+        }
+    }
+}
+
+impl From<NotAdmitted> for DeviceError {
+    fn from(why: NotAdmitted) -> Self {
+        match why {
+            NotAdmitted::Store(error) => Self::Store(error),
+            NotAdmitted::NotFound => Self::NotFound,
+            NotAdmitted::SecondFactorRequired(account) => Self::SecondFactorRequired(account),
         }
     }
 }
@@ -74,7 +89,7 @@ pub fn routes() -> Router<Ctx> {
 pub async fn find(app: &App, by: &SignedIn, id: DeviceId) -> Result<(Device, Standing), DeviceError> {
     let device = app.store.device_anywhere(id).await?.ok_or(DeviceError::NotFound)?;
     let standing = accounts::standing(app, by.user, device.account).await?;
-    let standing = standing.filter(|s| s.may(Deed::ViewDevices)).ok_or(DeviceError::NotFound)?;
+    let standing = accounts::admit(standing, Deed::ViewDevices)?;
     Ok((device, standing))
 }
 
@@ -151,6 +166,7 @@ fn is_news(known: &Device, me: &Me) -> bool {
         || texts.iter().any(|(said, known)| differs(*said, known.as_ref()))
         || (known.vnc_reason.is_some() && me.vnc_reason.as_ref().is_some_and(String::is_empty))
         || differs(me.pico.as_ref(), known.pico.as_ref())
+        || differs(me.clock_off.as_ref(), known.clock_off.as_ref())
         || (me.signing.is_some() && !known.signing_required)
 }
 
@@ -196,6 +212,7 @@ fn checked(mut me: Me) -> Result<Me, DeviceError> {
             clean("pico", text, MAX_STRING)?;
         }
     }
+    me.clock_off = me.clock_off.map(|off| off.clamp(-notices::LONGEST_OFF, notices::LONGEST_OFF));
     Ok(me)
 }
 
@@ -223,11 +240,11 @@ pub async fn update(
             Some(Tags::new(tags).map_err(|why| DeviceError::Invalid(why.to_string()))?)
         }
     };
-    edit(app, &Actor::person(by), &device, Edit { name: Some(name.to_owned()), tags }).await
+    edit(app, by.into(), &device, Edit { name: Some(name.to_owned()), tags }).await
 }
 
-/// Changes an entry for somebody whose right to it was looked up.
-pub async fn edit(app: &App, actor: &Actor, device: &Device, edit: Edit) -> Result<(), DeviceError> {
+/// Changes an entry.
+pub async fn edit(app: &App, by: By<'_>, device: &Device, edit: Edit) -> Result<(), DeviceError> {
     let name = match edit.name.as_deref().map(text::clean) {
         Some(name) if name.is_empty() => return Err(DeviceError::Invalid(phrases::blank("Name"))),
         Some(name) if name.chars().count() > text::MAX_NAME => {
@@ -240,7 +257,8 @@ pub async fn edit(app: &App, actor: &Actor, device: &Device, edit: Edit) -> Resu
         return Ok(());
     }
     let (account, id) = (device.account, device.id);
-    let tx = app.store.begin().await?;
+    let tx = by.begin(app, account, Deed::ManageDevices).await?;
+    let actor = &by.actor();
     let subject = audit::device_named(id, name.as_deref().unwrap_or(&device.name));
     if let Some(name) = &name {
         if !tx.rename_device(account, id, name).await? {
@@ -267,16 +285,13 @@ pub async fn edit(app: &App, actor: &Actor, device: &Device, edit: Edit) -> Resu
 /// Removes a device: its entry, its token, its sessions.
 pub async fn delete(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), DeviceError> {
     let (device, _) = manageable(app, by, id).await?;
-    delete_for(app, &Actor::person(by), &device).await
+    delete_for(app, by.into(), &device).await
 }
 
-/// Removes a device for somebody whose right to it was looked up.
-pub(crate) async fn delete_for(app: &App, actor: &Actor, device: &Device) -> Result<(), DeviceError> {
-    let tx = app.store.begin().await?;
-    if !tx.lock_account(device.account).await? {
-        return Err(DeviceError::NotFound);
-    }
-    let gone = delete_in(app, &tx, actor, device).await?;
+/// Removes a device.
+pub(crate) async fn delete_for(app: &App, by: By<'_>, device: &Device) -> Result<(), DeviceError> {
+    let tx = by.begin(app, device.account, Deed::ManageDevices).await?;
+    let gone = delete_in(app, &tx, &by.actor(), device).await?;
     tx.commit().await?;
     tell_gone(app, &gone);
     Ok(())
@@ -326,18 +341,20 @@ pub(crate) fn tell_gone(app: &App, gone: &Gone) {
 /// Signs a device out from the dashboard: its entry stays, offline, until it is linked again.
 pub async fn sign_out(app: &App, by: &SignedIn, id: DeviceId) -> Result<(), DeviceError> {
     let (device, _) = manageable(app, by, id).await?;
-    end_token(app, &device, &Actor::person(by)).await
+    let by = By::from(by);
+    let tx = by.begin(app, device.account, Deed::ManageDevices).await?;
+    end_token(app, tx, &device, &by.actor()).await
 }
 
 /// The device signs itself out.
 pub async fn sign_out_itself(app: &App, caller: &Caller) -> Result<(), DeviceError> {
     let actor = Actor::device(caller.id, &caller.name).from(caller.country);
-    end_token(app, &caller.record, &actor).await
+    end_token(app, app.store.begin().await?, &caller.record, &actor).await
 }
 
-pub(crate) async fn end_token(app: &App, device: &Device, actor: &Actor) -> Result<(), DeviceError> {
+/// Ends what signs a device in, in a transaction that it commits.
+pub(crate) async fn end_token(app: &App, tx: Tx, device: &Device, actor: &Actor) -> Result<(), DeviceError> {
     const WHY: &str = "The device was signed out.";
-    let tx = app.store.begin().await?;
     // An approval that was not answered yet must not sign it in again.
     tx.forget_link_requests_of(device.id).await?;
     let revoked = tx.revoke_device_token(device.account, device.id).await?;

@@ -2,7 +2,6 @@
 
 use super::{DeviceError, Edit};
 use crate::app::App;
-use crate::audit::Actor;
 use crate::auth::ApiToken;
 use bramble_model::query::Query;
 use bramble_model::tags::Tags;
@@ -48,13 +47,13 @@ pub async fn update(
     tags: Option<Tags>,
 ) -> Result<Device, DeviceError> {
     let device = find(app, by, id).await?;
-    super::edit(app, &Actor::program(by), &device, Edit { name, tags }).await?;
+    super::edit(app, by.into(), &device, Edit { name, tags }).await?;
     find(app, by, id).await
 }
 
 /// Deletes a device; it is signed out at once.
 pub async fn delete(app: &App, by: &ApiToken, id: DeviceId) -> Result<Device, DeviceError> {
     let device = find(app, by, id).await?;
-    super::delete_for(app, &Actor::program(by), &device).await?;
+    super::delete_for(app, by.into(), &device).await?;
     Ok(device)
 }

@@ -5,13 +5,14 @@ use super::LinkingError;
 use crate::accounts;
 use crate::app::App;
 use crate::audit::{self, Actor};
-use crate::auth::SignedIn;
+use crate::auth::{By, SignedIn};
 use bramble_model::account::{Deed, Standing};
 use bramble_model::audit::Action;
 use bramble_model::auth_key::TtlDays;
 use bramble_model::tags::Tags;
 use bramble_model::{Secret, SecretKind, Timestamp, phrases, text};
 use bramble_store::auth_keys::{AuthKey, NewAuthKey};
+use bramble_store::device_search::Slice;
 use bramble_store::{StoreError, Tx};
 use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, AuthKeyId, UserId};
@@ -19,8 +20,8 @@ use time::Duration;
 
 /// How long a personal account's used and expired keys stay in the list.
 const KEPT: Duration = Duration::days(90);
-/// Keys that a page shows.
-pub const SHOWN: u64 = 100;
+/// Keys of one page of the list.
+pub const PAGE: u64 = 50;
 
 /// What a new key should be.
 #[derive(Debug, Clone)]
@@ -163,14 +164,17 @@ async fn make_room(app: &App, tx: &Tx, account: AccountId, actor: &Actor) -> Res
     Ok(())
 }
 
-/// The keys of an account, newest first.
+/// A page of an account's keys, and how many there are: the usable first, then the expired, then the used;
+/// newest first in each group.
 pub async fn list_auth_keys(
     app: &App,
     by: &SignedIn,
     account: AccountId,
-) -> Result<Vec<AuthKey>, LinkingError> {
+    page: u64,
+) -> Result<(Vec<AuthKey>, u64), LinkingError> {
     may_manage(app, by, account).await?;
-    Ok(app.store.auth_keys(account, SHOWN).await?)
+    let slice = Slice { offset: page.saturating_sub(1).saturating_mul(PAGE), limit: PAGE };
+    Ok(app.store.auth_key_page(account, app.clock.now(), slice).await?)
 }
 
 /// One key of an account.
@@ -191,13 +195,7 @@ pub async fn delete_auth_key(
     account: AccountId,
     id: AuthKeyId,
 ) -> Result<(), LinkingError> {
-    let tx = app.store.begin().await?;
-    if !tx.lock_account(account).await? {
-        return Err(LinkingError::NotFound);
-    }
-    // Under the lock, so that whoever was removed a moment ago deletes none.
-    let standing = tx.standing(by.user, account, app.clock.now()).await?;
-    standing.filter(|s| s.may(Deed::ManageKeys)).ok_or(LinkingError::NotFound)?;
+    let tx = By::from(by).begin(app, account, Deed::ManageKeys).await?;
     let key = tx.auth_key(account, id).await?.ok_or(LinkingError::NotFound)?;
     if !tx.delete_auth_key(account, id).await? {
         return Err(LinkingError::NotFound);

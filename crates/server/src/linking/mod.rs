@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod identities;
 mod imager_pages;
 pub mod key_pages;
+mod key_rows;
 pub mod keys;
 mod memory;
 pub mod programs;
@@ -19,6 +20,7 @@ pub mod verify_pages;
 
 pub use memory::Linking;
 
+use crate::accounts::NotAdmitted;
 use crate::app::{App, Ctx};
 use crate::audit::{self, Actor};
 use crate::auth::throttle::Wait;
@@ -118,11 +120,20 @@ impl From<LinkingError> for ApiFailure {
     }
 }
 
+impl From<NotAdmitted> for LinkingError {
+    fn from(why: NotAdmitted) -> Self {
+        match why {
+            NotAdmitted::Store(error) => Self::Store(error),
+            NotAdmitted::NotFound | NotAdmitted::SecondFactorRequired(_) => Self::NotFound,
+        }
+    }
+}
+
 impl From<devices::DeviceError> for LinkingError {
     fn from(error: devices::DeviceError) -> Self {
         match error {
             devices::DeviceError::Store(error) => Self::Store(error),
-            devices::DeviceError::NotFound => Self::NotFound,
+            devices::DeviceError::NotFound | devices::DeviceError::SecondFactorRequired(_) => Self::NotFound,
             devices::DeviceError::Invalid(what) => Self::Invalid(what),
         }
     }
@@ -286,17 +297,17 @@ async fn tell_by_mail(
     address: Option<IpAddr>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let linked = mail::LinkedDevice {
+    let device = mail::NewDevice {
+        id: done.device,
         name: done.name.clone(),
         serial_number: serial_number.to_owned(),
-        address: address.map(|a| a.to_string()),
-        country: address.and_then(|a| app.countries.of_address(a)).map(|it| it.to_string()),
+        came: mail::Came::Linked {
+            address: address.map(|a| a.to_string()),
+            country: address.and_then(|a| app.countries.of_address(a)).map(|it| it.to_string()),
+        },
         at,
     };
-    for recipient in tx.notice_recipients(done.account).await? {
-        mail::digest::device_linked(app, tx, &recipient, &linked).await?;
-    }
-    Ok(())
+    mail::digest::new_device(app, tx, done.account, &device).await
 }
 
 /// Tells everybody, after the commit.

@@ -1,10 +1,10 @@
 //! API access tokens: making, listing and revoking them. Only organisations have them, and only their
 //! administrators and the operator make them; a token cannot make another one.
 
-use crate::accounts;
+use crate::accounts::{self, NotAdmitted};
 use crate::app::App;
 use crate::audit::{self, Actor};
-use crate::auth::SignedIn;
+use crate::auth::{By, SignedIn};
 use crate::mail;
 use crate::organisations::members::tell_administrators;
 use bramble_model::account::Deed;
@@ -139,13 +139,7 @@ pub async fn find(
 
 /// Revokes a token: its next request is refused, on every node.
 pub async fn revoke(app: &App, by: &SignedIn, account: AccountId, id: ApiTokenId) -> Result<(), TokenError> {
-    let tx = app.store.begin().await?;
-    if !tx.lock_account(account).await? {
-        return Err(TokenError::NotFound);
-    }
-    // Under the lock, so that whoever was removed a moment ago revokes none.
-    let standing = tx.standing(by.user, account, app.clock.now()).await?;
-    standing.filter(|it| it.may(Deed::ManageKeys)).ok_or(TokenError::NotFound)?;
+    let tx = By::from(by).begin(app, account, Deed::ManageKeys).await?;
     let token = tx.api_token(account, id).await?.ok_or(TokenError::NotFound)?;
     if !tx.delete_api_token(account, id).await? {
         return Err(TokenError::NotFound);
@@ -155,6 +149,15 @@ pub async fn revoke(app: &App, by: &SignedIn, account: AccountId, id: ApiTokenId
     tx.commit().await?;
     tracing::info!(api_token.id = %id, "API access token revoked");
     Ok(())
+}
+
+impl From<NotAdmitted> for TokenError {
+    fn from(why: NotAdmitted) -> Self {
+        match why {
+            NotAdmitted::Store(error) => Self::Store(error),
+            NotAdmitted::NotFound | NotAdmitted::SecondFactorRequired(_) => Self::NotFound,
+        }
+    }
 }
 
 async fn may_manage(app: &App, by: &SignedIn, account: AccountId) -> Result<(), TokenError> {

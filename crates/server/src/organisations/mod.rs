@@ -10,7 +10,7 @@ pub mod operator;
 pub mod pages;
 pub mod settings;
 
-use crate::accounts;
+use crate::accounts::{self, NotAdmitted};
 use crate::app::{App, Ctx};
 use crate::audit::{self, Actor};
 use crate::auth::SignedIn;
@@ -55,6 +55,16 @@ pub enum OrganisationError {
     /// A field has no possible value. Carries the sentence.
     #[error("{0}")]
     Invalid(String),
+}
+
+impl From<NotAdmitted> for OrganisationError {
+    fn from(why: NotAdmitted) -> Self {
+        match why {
+            NotAdmitted::Store(error) => Self::Store(error),
+            NotAdmitted::NotFound => Self::NotFound,
+            NotAdmitted::SecondFactorRequired(account) => Self::SecondFactorRequired(account),
+        }
+    }
 }
 
 impl From<OrganisationError> for ApiFailure {

@@ -16,10 +16,11 @@ mod transfers;
 pub use signalling::Signalling;
 pub use sweep::{run, sweep};
 
+use crate::accounts::{self, NotAdmitted};
 use crate::app::{App, Ctx};
 use crate::audit::{self, Actor};
-use crate::auth::SignedIn;
 use crate::auth::throttle::Wait;
+use crate::auth::{By, SignedIn};
 use crate::devices;
 use crate::error::ApiFailure;
 use crate::live::Change;
@@ -38,7 +39,7 @@ use bramble_wire::events::Command;
 use bramble_wire::signalling::{
     Answer, BrowserEvent, Description, IceCandidate, MAX_SDP, OpenSession, SessionKind, SessionOpened,
 };
-use bramble_wire::{DeviceId, SessionId, UserId};
+use bramble_wire::{AccountId, DeviceId, SessionId, UserId};
 use time::Duration;
 
 /// Why sessions end when a device switches their kind off.
@@ -61,6 +62,9 @@ pub enum SessionError {
     /// There is none, or it is not the caller's.
     #[error("not found")]
     NotFound,
+    /// Its device is of this organisation, which requires a second factor, and the caller has none.
+    #[error("two-factor authentication is required")]
+    SecondFactorRequired(AccountId),
     /// The device has no stream. Carries the sentence.
     #[error("{0}")]
     Offline(String),
@@ -92,6 +96,7 @@ impl From<SessionError> for ApiFailure {
         match error {
             SessionError::Store(error) => error.into(),
             SessionError::NotFound => Self::not_found(),
+            SessionError::SecondFactorRequired(account) => Self::second_factor_required(account),
             SessionError::Offline(text) => Self::new(StatusCode::CONFLICT, "device_offline", text),
             SessionError::NotAllowed(text) => Self::new(StatusCode::CONFLICT, "not_allowed", text),
             SessionError::Suspended(name) => Self::new(
@@ -125,7 +130,18 @@ impl From<devices::DeviceError> for SessionError {
     fn from(error: devices::DeviceError) -> Self {
         match error {
             devices::DeviceError::Store(error) => Self::Store(error),
-            _ => Self::NotFound,
+            devices::DeviceError::SecondFactorRequired(account) => Self::SecondFactorRequired(account),
+            devices::DeviceError::NotFound | devices::DeviceError::Invalid(_) => Self::NotFound,
+        }
+    }
+}
+
+impl From<NotAdmitted> for SessionError {
+    fn from(why: NotAdmitted) -> Self {
+        match why {
+            NotAdmitted::Store(error) => Self::Store(error),
+            NotAdmitted::NotFound => Self::NotFound,
+            NotAdmitted::SecondFactorRequired(account) => Self::SecondFactorRequired(account),
         }
     }
 }
@@ -167,7 +183,7 @@ pub async fn open(app: &App, by: &SignedIn, wish: &OpenSession) -> Result<Sessio
     }
     // Again under the lock: whoever was removed a moment ago opens nothing.
     let standing = tx.standing(by.user, device.account, now).await?;
-    standing.filter(|s| s.may(Deed::OpenSession)).ok_or(SessionError::NotFound)?;
+    accounts::admit(standing, Deed::OpenSession)?;
     let account = tx.account(device.account).await?.ok_or(SessionError::NotFound)?;
     if is_suspended(account.billing, account.trial_ends_at, now) {
         return Err(SessionError::Suspended(account.name));
@@ -264,6 +280,8 @@ async fn of_device(app: &App, device: DeviceId, id: SessionId) -> Result<Session
 /// once, with the reason.
 pub async fn offer(app: &App, by: &SignedIn, id: SessionId, offer: Description) -> Result<(), SessionError> {
     let session = of_browser(app, by, id).await?;
+    // What was opened a moment before the person was kept out does not begin any more.
+    accounts::admit(accounts::standing(app, by.user, session.account).await?, Deed::OpenSession)?;
     if offer.sdp.len() > MAX_SDP {
         return Err(SessionError::TooMuch("The offer is too large."));
     }
@@ -304,12 +322,12 @@ pub async fn end_by_administrator(
     by: &SignedIn,
     device: &Device,
     id: SessionId,
-) -> Result<bool, StoreError> {
+) -> Result<bool, NotAdmitted> {
     let Some(session) = app.store.session(id).await?.filter(|s| s.device == device.id) else {
         return Ok(false);
     };
     let person = app.store.user(session.user).await?.map(|user| user.name).unwrap_or_default();
-    let tx = app.store.begin().await?;
+    let tx = By::from(by).begin(app, device.account, Deed::ManageDevices).await?;
     let ended = tx.end_sessions(Which::One(id), ENDED_BY_ADMINISTRATOR, app.clock.now()).await?;
     if ended.is_empty() {
         return Ok(false);

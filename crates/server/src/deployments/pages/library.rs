@@ -257,7 +257,7 @@ async fn find(app: &App, who: &SignedIn, id: &str) -> Result<(Artefact, Place, M
     let id: ArtefactId = id.parse().map_err(|_| DeploymentError::NotFound)?;
     let artefact = app.store.artefact_anywhere(id).await?.ok_or(DeploymentError::NotFound)?;
     let standing = accounts::standing(app, who.user, artefact.account).await?;
-    let standing = standing.filter(|it| it.may(Deed::ManageUpdates)).ok_or(DeploymentError::NotFound)?;
+    let standing = accounts::admit(standing, Deed::ManageUpdates)?;
     let by = Manager::person(app, who, artefact.account).await?;
     Ok((artefact, Place::of(standing), by))
 }

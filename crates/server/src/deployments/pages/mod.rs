@@ -52,8 +52,7 @@ impl Place {
     /// The account that something found by its id belongs to, if the reader is in it.
     async fn with(app: &App, who: &SignedIn, account: AccountId) -> Result<Self, DeploymentError> {
         let standing = accounts::standing(app, who.user, account).await?;
-        let standing = standing.filter(|it| it.may(Deed::ViewDevices));
-        standing.map(Self::of).ok_or(DeploymentError::NotFound)
+        Ok(Self::of(accounts::admit(standing, Deed::ViewDevices)?))
     }
 
     fn account(&self) -> AccountId {

@@ -197,8 +197,7 @@ async fn find(app: &App, who: &SignedIn, id: &str) -> Result<(Rollout, Place), D
         RolloutState::Running | RolloutState::Done => Deed::ViewDevices,
     };
     let standing = accounts::standing(app, who.user, found.account).await?;
-    let standing = standing.filter(|it| it.may(deed)).ok_or(DeploymentError::NotFound)?;
-    Ok((found, Place::of(standing)))
+    Ok((found, Place::of(accounts::admit(standing, deed)?)))
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -11,6 +11,7 @@ pub mod proof;
 pub use exchange::exchange;
 
 use super::LinkingError;
+use crate::accounts;
 use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::{ApiToken, SignedIn};
@@ -164,7 +165,7 @@ pub async fn release(app: &App, key: &PublicKey) -> Result<Option<DeviceIdentity
     }
     tx.commit().await?;
     if let Some(device) = &device {
-        devices::end_token(app, device, &by.actor).await?;
+        devices::end_token(app, app.store.begin().await?, device, &by.actor).await?;
     }
     tracing::info!(device_identity.id = %identity.id, "the key of a device identity was released");
     Ok(Some(identity))
@@ -200,8 +201,7 @@ async fn lock(app: &App, by: &Keeper, id: DeviceIdentityId) -> Result<(Tx, Devic
     }
     if let Some(person) = by.person {
         // Again under the lock, so that whoever was removed a moment ago changes nothing.
-        let standing = tx.standing(person, by.account, app.clock.now()).await?;
-        standing.filter(|it| it.may(Deed::ManageKeys)).ok_or(LinkingError::NotFound)?;
+        accounts::admit(tx.standing(person, by.account, app.clock.now()).await?, Deed::ManageKeys)?;
     }
     let identity = tx.device_identity(by.account, id).await?.ok_or(LinkingError::NotFound)?;
     Ok((tx, identity))

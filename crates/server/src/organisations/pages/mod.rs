@@ -105,6 +105,11 @@ pub(crate) fn refused(app: &App, who: &SignedIn, error: OrganisationError) -> Re
         }
         other => return failed(app, who, other.into()),
     };
+    kept_out(app, who, id)
+}
+
+/// For a member without the second factor that the organisation requires.
+pub(crate) fn kept_out(app: &App, who: &SignedIn, id: AccountId) -> Response {
     let entry = who.belongings.iter().find(|entry| entry.account.id == id);
     let name = entry.map(|entry| entry.account.name.clone()).unwrap_or_default();
     page(StatusCode::FORBIDDEN, &TwoFactorRequired { frame: frames::personal(app, who, ""), name })
