@@ -113,6 +113,7 @@ actions! {
     AuditLogExported = "audit_log_exported", "Audit log exported";
     BillingChanged = "billing_changed", "Billing changed";
     OrganisationCreated = "organisation_created", "Organisation created";
+    OrganisationDeleted = "organisation_deleted", "Organisation deleted";
 }
 
 #[cfg(test)]

@@ -48,14 +48,18 @@ impl Tx {
     }
 
     /// The addresses of those who are told about what matters to an account: its owner, or its
-    /// administrators.
+    /// administrators. Nobody who was disabled: they can do nothing about it.
     pub async fn notice_recipients(&self, id: AccountId) -> Result<Vec<String>> {
         let Some(account) = find(&self.inner, id).await? else { return Ok(Vec::new()) };
         let people = match account.owner {
             Some(owner) => vec![owner.0],
             None => self.administrators(id).await?,
         };
-        let people = user::Entity::find().filter(user::Column::Id.is_in(people)).all(&self.inner).await?;
+        let people = user::Entity::find()
+            .filter(user::Column::Id.is_in(people))
+            .filter(user::Column::DisabledAt.is_null())
+            .all(&self.inner)
+            .await?;
         Ok(people.into_iter().map(|person| person.email).collect())
     }
 

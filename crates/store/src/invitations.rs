@@ -7,7 +7,9 @@ use crate::{Result, Store, Tx};
 use bramble_model::account::Role;
 use bramble_model::{SecretHash, Timestamp};
 use bramble_wire::{AccountId, InvitationId, UserId};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+};
 
 /// An invitation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +79,16 @@ impl Store {
             .limit(limit);
         Ok(found.all(&self.reader).await?.into_iter().filter_map(invitation).collect())
     }
+
+    /// How many of an organisation's invitations this person sent last that can still be accepted.
+    pub async fn count_invitations_by(
+        &self,
+        account: AccountId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<u64> {
+        count_by(&self.reader, account, user, now).await
+    }
 }
 
 impl Tx {
@@ -115,6 +127,22 @@ impl Tx {
         Ok(rows.into_iter().next().and_then(invitation))
     }
 
+    /// Takes away the invitations that this person sent last, and returns them.
+    pub async fn take_invitations_by(&self, account: AccountId, user: UserId) -> Result<Vec<Invitation>> {
+        let rows = Entity::delete_many()
+            .filter(Column::AccountId.eq(account.0))
+            .filter(Column::InvitedBy.eq(user.0))
+            .exec_with_returning(&self.inner)
+            .await?;
+        Ok(rows.into_iter().filter_map(invitation).collect())
+    }
+
+    /// One of an organisation's invitations. Meaningful while the account is locked.
+    pub async fn invitation(&self, account: AccountId, id: InvitationId) -> Result<Option<Invitation>> {
+        let found = Entity::find_by_id(id.0).filter(Column::AccountId.eq(account.0));
+        Ok(found.one(&self.inner).await?.and_then(invitation))
+    }
+
     /// The invitation that a link carries, in this transaction. The caller has locked the account.
     pub async fn invitation_by_token(&self, token: SecretHash) -> Result<Option<Invitation>> {
         let found = Entity::find().filter(Column::TokenHash.eq(token.to_vec()));
@@ -128,11 +156,35 @@ impl Tx {
         Ok(done.rows_affected)
     }
 
-    /// How many invitations of an organisation wait.
-    pub async fn count_invitations(&self, account: AccountId) -> Result<u64> {
-        use sea_orm::PaginatorTrait;
-        Ok(Entity::find().filter(Column::AccountId.eq(account.0)).count(&self.inner).await?)
+    /// How many invitations of an organisation wait, beside that to this address.
+    pub async fn count_invitations_beside(&self, account: AccountId, folded: &str) -> Result<u64> {
+        let others =
+            Entity::find().filter(Column::AccountId.eq(account.0)).filter(Column::EmailFolded.ne(folded));
+        Ok(others.count(&self.inner).await?)
     }
+
+    /// How many of an organisation's invitations this person sent last that can still be accepted.
+    pub async fn count_invitations_by(
+        &self,
+        account: AccountId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<u64> {
+        count_by(&self.inner, account, user, now).await
+    }
+}
+
+async fn count_by(
+    connection: &impl ConnectionTrait,
+    account: AccountId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<u64> {
+    let theirs = Entity::find()
+        .filter(Column::AccountId.eq(account.0))
+        .filter(Column::InvitedBy.eq(user.0))
+        .filter(Column::ExpiresAt.gt(to_micros(now)));
+    Ok(theirs.count(connection).await?)
 }
 
 fn invitation(row: Model) -> Option<Invitation> {

@@ -8,7 +8,7 @@ use bramble_model::Timestamp;
 use bramble_model::account::{Billing, Role, Standing, two_factor_deadline};
 use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, UserId};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{Expr, OnConflict, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
@@ -267,12 +267,10 @@ impl Tx {
         alone(&self.inner, user).await
     }
 
-    /// How many administrators an organisation has. Meaningful while its account is locked.
-    pub async fn count_administrators(&self, account: AccountId) -> Result<u64> {
-        let administrators = membership::Entity::find()
-            .filter(membership::Column::AccountId.eq(account.0))
-            .filter(membership::Column::Role.eq(Role::Administrator.as_str()));
-        Ok(administrators.count(&self.inner).await?)
+    /// How many administrators an organisation has beside this person. One who was disabled does not count.
+    /// Meaningful while its account is locked.
+    pub async fn count_administrators_beside(&self, account: AccountId, user: UserId) -> Result<u64> {
+        administrators_beside(&self.inner, account, user).await
     }
 }
 
@@ -305,22 +303,38 @@ async fn member_of(
     }))
 }
 
+async fn administrators_beside(
+    connection: &impl ConnectionTrait,
+    account: AccountId,
+    user: UserId,
+) -> Result<u64> {
+    let others = membership::Entity::find()
+        .filter(membership::Column::AccountId.eq(account.0))
+        .filter(membership::Column::UserId.ne(user.0))
+        .filter(membership::Column::Role.eq(Role::Administrator.as_str()))
+        .filter(membership::Column::UserId.in_subquery(enabled()));
+    Ok(others.count(connection).await?)
+}
+
+/// Everybody who can sign in.
+fn enabled() -> SelectStatement {
+    Query::select()
+        .column(user::Column::Id)
+        .from(user::Entity)
+        .and_where(user::Column::DisabledAt.is_null())
+        .to_owned()
+}
+
 async fn alone(connection: &impl ConnectionTrait, user: UserId) -> Result<Vec<Account>> {
     let administrator = membership::Column::Role.eq(Role::Administrator.as_str());
     let theirs = membership::Entity::find()
         .filter(membership::Column::UserId.eq(user.0))
-        .filter(administrator.clone())
+        .filter(administrator)
         .all(connection)
         .await?;
     let mut alone = Vec::new();
     for row in theirs {
-        let others = membership::Entity::find()
-            .filter(membership::Column::AccountId.eq(row.account_id))
-            .filter(membership::Column::UserId.ne(user.0))
-            .filter(administrator.clone())
-            .count(connection)
-            .await?;
-        if others == 0 {
+        if administrators_beside(connection, AccountId(row.account_id), user).await? == 0 {
             alone.extend(
                 account::Entity::find_by_id(row.account_id).one(connection).await?.map(Account::from),
             );

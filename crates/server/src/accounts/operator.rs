@@ -72,7 +72,15 @@ pub async fn find_person(app: &App, email: &str) -> Result<Option<User>, StoreEr
 /// Keeps a person out: every browser is signed out and every remote session ends. `false` if they were
 /// kept out already; what is open ends in any case.
 pub async fn disable(app: &App, user: &User) -> Result<bool, StoreError> {
+    let organisations = app.store.accounts_of(user.id).await?;
     let tx = app.store.begin().await?;
+    // Their organisations first, in the order of all who lock several: who counts as an administrator
+    // does not change while another one leaves.
+    let mut ids: Vec<_> = organisations.into_iter().map(|entry| entry.account.id).collect();
+    ids.sort_unstable();
+    for id in ids {
+        tx.lock_account(id).await?;
+    }
     // Locked, so that a sign-in at the same moment ends before or finds the account disabled.
     tx.lock_user(user.id).await?;
     let changed = tx.set_user_disabled(user.id, Some(app.clock.now())).await?;

@@ -38,6 +38,9 @@ pub enum Scope {
     RequestAddress,
     /// Mails to one address that anybody may cause.
     MailRecipient,
+    /// Invitations to one address. Apart from the mails that its owner asks for, so that no stranger who
+    /// invites them uses those up.
+    InvitationRecipient,
     /// Codes of devices by one account.
     CodeAccount,
     /// Codes of devices from one address.
@@ -78,7 +81,7 @@ impl Scope {
             Self::SignInAddress => Rule::Backoff { free: 30 },
             Self::SignInBrowser => Rule::Backoff { free: 10 },
             Self::RequestAddress | Self::CodeAccount | Self::IceServers => hourly(20),
-            Self::MailRecipient => hourly(5),
+            Self::MailRecipient | Self::InvitationRecipient => hourly(5),
             Self::CodeAddress => hourly(60),
             // A device that has to wait for it transfers more slowly.
             Self::Transfers => Rule::Window { count: 300, per: Duration::seconds(30) },

@@ -2,7 +2,7 @@
 //! scanner accepts nothing, and whoever posts first joins. Any verified account may accept; if its
 //! address is not the one invited, the administrators and the audit log name both.
 
-use super::members::{allowed, tell_administrators};
+use super::members::{allowed, begin, tell_administrators};
 use super::{OrganisationError, administrators_change};
 use crate::app::App;
 use crate::audit::{self, Actor};
@@ -58,7 +58,8 @@ pub async fn invite(
     let folded = text::email(email).ok_or_else(|| {
         OrganisationError::Invalid("Enter an email address, for example name@example.org.".to_owned())
     })?;
-    send(app, by, account, app.random.id(), (email.trim(), folded, role)).await
+    let tx = begin(app, by, account).await?;
+    send(app, tx, by, account, app.random.id(), (email.trim(), folded, role)).await
 }
 
 /// Sends an invitation again, with a new link and another seven days. The old link stops working.
@@ -68,33 +69,31 @@ pub async fn resend(
     account: AccountId,
     id: InvitationId,
 ) -> Result<(), OrganisationError> {
-    let old = find(app, by, account, id).await?;
-    send(app, by, account, id, (&old.email, old.email_folded, old.role)).await
+    let tx = begin(app, by, account).await?;
+    // Under the lock: one that was accepted or revoked a moment ago is not sent again.
+    let old = tx.invitation(account, id).await?.ok_or(OrganisationError::NotFound)?;
+    send(app, tx, by, account, id, (&old.email, old.email_folded, old.role)).await
 }
 
 async fn send(
     app: &App,
+    tx: Tx,
     by: &SignedIn,
     account: AccountId,
     id: InvitationId,
     (email, folded, role): (&str, String, Role),
 ) -> Result<(), OrganisationError> {
     let now = app.clock.now();
-    let tx = app.store.begin().await?;
-    if !tx.lock_account(account).await? {
-        return Err(OrganisationError::NotFound);
-    }
-    let standing = tx.standing(by.user, account, now).await?;
-    standing.filter(|s| s.may(Deed::ManageMembers)).ok_or(OrganisationError::NotFound)?;
     if tx.is_member_by_email(account, &folded).await? {
         return Err(OrganisationError::Invalid("This person is a member already.".to_owned()));
     }
-    if tx.count_invitations(account).await? >= MOST {
+    // One that takes the place of another is no more.
+    if tx.count_invitations_beside(account, &folded).await? >= MOST {
         let why = "Too many invitations are waiting. Revoke some that nobody will accept, then try again.";
         return Err(OrganisationError::Invalid(why.to_owned()));
     }
-    app.throttle.attempt(now, Scope::MailRecipient, &folded).map_err(|_| {
-        let why = "This address got several mails a moment ago. Wait a few minutes, then try again.";
+    app.throttle.attempt(now, Scope::InvitationRecipient, &folded).map_err(|_| {
+        let why = "This address got several invitations a moment ago. Wait a few minutes, then try again.";
         OrganisationError::Invalid(why.to_owned())
     })?;
     let organisation = tx.account(account).await?.ok_or(OrganisationError::NotFound)?;
@@ -127,8 +126,7 @@ pub async fn revoke(
     account: AccountId,
     id: InvitationId,
 ) -> Result<(), OrganisationError> {
-    allowed(app, by, account, Deed::ManageMembers).await?;
-    let tx = app.store.begin().await?;
+    let tx = begin(app, by, account).await?;
     let taken = tx.take_invitation(account, id).await?.ok_or(OrganisationError::NotFound)?;
     let subject = audit::invitation(id, &taken.email);
     audit::record(app, &tx, account, &Actor::person(by), Action::InvitationRevoked, subject, "").await?;

@@ -1,5 +1,5 @@
-//! What somebody made in an organisation and leaves behind when they go by themselves. Keys and tokens are
-//! the organisation's and stay: programs and images depend on them. Whoever is left to decide about them
+//! What somebody made in an organisation and leaves behind when they go by themselves. Keys, tokens and
+//! invitations are the organisation's and stay: programs and images depend on them. Whoever is left to decide about them
 //! is told, because the one who went may have kept their secrets.
 
 use super::members::tell_administrators;
@@ -17,19 +17,27 @@ pub struct LeftBehind {
     pub keys: usize,
     /// API access tokens.
     pub tokens: usize,
+    /// Invitations that wait.
+    pub invitations: usize,
 }
 
 impl LeftBehind {
-    fn some(keys: usize, tokens: usize) -> Option<Self> {
-        (keys + tokens > 0).then_some(Self { keys, tokens })
+    fn some(keys: usize, tokens: usize, invitations: u64) -> Option<Self> {
+        let invitations = usize::try_from(invitations).unwrap_or(usize::MAX);
+        let any = keys > 0 || tokens > 0 || invitations > 0;
+        any.then_some(Self { keys, tokens, invitations })
     }
 
-    /// "2 auth keys and 1 API access token".
+    /// "2 auth keys, 1 API access token and 3 invitations".
     pub fn words(self) -> String {
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        let parts = [(self.keys, "auth key"), (self.tokens, "API access token")];
+        let parts =
+            [(self.keys, "auth key"), (self.tokens, "API access token"), (self.invitations, "invitation")];
         let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(*n, what)).collect();
-        parts.join(" and ")
+        match parts.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+            _ => parts.concat(),
+        }
     }
 }
 
@@ -60,7 +68,8 @@ pub async fn in_organisation(
 ) -> Result<Option<LeftBehind>, StoreError> {
     let keys = app.store.usable_auth_keys_by(account, caller.user, app.clock.now()).await?;
     let tokens = app.store.api_tokens_by(account, caller.user).await?;
-    Ok(LeftBehind::some(keys.len(), tokens.len()))
+    let invitations = app.store.count_invitations_by(account, caller.user, app.clock.now()).await?;
+    Ok(LeftBehind::some(keys.len(), tokens.len(), invitations))
 }
 
 /// Counts it, in the transaction in which the person goes; the account is locked.
@@ -72,7 +81,8 @@ pub(crate) async fn count(
 ) -> Result<Option<LeftBehind>, StoreError> {
     let keys = tx.usable_auth_keys_by(account, user, app.clock.now()).await?;
     let tokens = tx.api_tokens_by(account, user).await?;
-    Ok(LeftBehind::some(keys.len(), tokens.len()))
+    let invitations = tx.count_invitations_by(account, user, app.clock.now()).await?;
+    Ok(LeftBehind::some(keys.len(), tokens.len(), invitations))
 }
 
 /// Tells those who administer the organisation now, if there is something. To be called when the person
@@ -98,13 +108,15 @@ mod tests {
 
     #[test]
     fn it_is_said_in_words() {
-        for (keys, tokens, words) in [
-            (2, 1, "2 auth keys and 1 API access token"),
-            (1, 0, "1 auth key"),
-            (0, 3, "3 API access tokens"),
+        for (keys, tokens, invitations, words) in [
+            (2, 1, 0, "2 auth keys and 1 API access token"),
+            (1, 0, 0, "1 auth key"),
+            (0, 3, 0, "3 API access tokens"),
+            (0, 0, 1, "1 invitation"),
+            (1, 1, 2, "1 auth key, 1 API access token and 2 invitations"),
         ] {
-            assert_eq!(LeftBehind::some(keys, tokens).expect("something").words(), words);
+            assert_eq!(LeftBehind::some(keys, tokens, invitations).expect("something").words(), words);
         }
-        assert_eq!(LeftBehind::some(0, 0), None);
+        assert_eq!(LeftBehind::some(0, 0, 0), None);
     }
 }

@@ -6,7 +6,7 @@ use super::{OrganisationError, administrators_change};
 use crate::accounts;
 use crate::app::App;
 use crate::audit::{self, Actor};
-use crate::auth::SignedIn;
+use crate::auth::{By, SignedIn};
 use crate::mail;
 use crate::sessions;
 use bramble_model::account::{Deed, Role};
@@ -54,6 +54,8 @@ pub struct Made {
     pub keys: Vec<AuthKey>,
     /// API access tokens.
     pub tokens: Vec<ApiToken>,
+    /// Invitations that wait.
+    pub invitations: u64,
 }
 
 /// One member, for the page that asks before something is done to them, with what they made.
@@ -67,7 +69,8 @@ pub async fn find(
     let member = app.store.member(account, user).await?.ok_or(OrganisationError::NotFound)?;
     let keys = app.store.usable_auth_keys_by(account, user, app.clock.now()).await?;
     let tokens = app.store.api_tokens_by(account, user).await?;
-    Ok((member, Made { keys, tokens }))
+    let invitations = app.store.count_invitations_by(account, user, app.clock.now()).await?;
+    Ok((member, Made { keys, tokens, invitations }))
 }
 
 /// Gives a member another role. `from` is what the caller saw: if it changed meanwhile, nothing happens.
@@ -89,10 +92,13 @@ pub async fn change_role(
         return Ok(());
     }
     if from == Role::Administrator {
-        keeps_an_administrator(&tx, account).await?;
+        keeps_an_administrator(&tx, account, user).await?;
     }
     tx.set_role(account, user, to).await?;
     let actor = Actor::person(by);
+    if to != Role::Administrator {
+        revoke_invitations_of(app, &tx, &actor, account, user).await?;
+    }
     let details = format!("{} → {}", from.title(), to.title());
     let subject = audit::user(user, &member.name);
     audit::record(app, &tx, account, &actor, Action::UserRoleChanged, subject, details).await?;
@@ -120,6 +126,7 @@ pub async fn remove(
     let tx = begin(app, by, account).await?;
     let member = tx.member(account, user).await?.ok_or(OrganisationError::NotFound)?;
     let ended = take_out(app, &tx, &Actor::person(by), account, &member).await?;
+    revoke_invitations_of(app, &tx, &Actor::person(by), account, user).await?;
     if revoke_keys {
         revoke_keys_of(app, &tx, &Actor::person(by), account, user).await?;
     }
@@ -154,7 +161,7 @@ async fn take_out(
     member: &Member,
 ) -> Result<Vec<Session>, OrganisationError> {
     if member.role == Role::Administrator {
-        keeps_an_administrator(tx, account).await?;
+        keeps_an_administrator(tx, account, member.user).await?;
     }
     if !tx.delete_membership(account, member.user).await? {
         return Err(OrganisationError::NotFound);
@@ -168,23 +175,40 @@ async fn take_out(
 
 /// Begins a change by somebody who manages members: looked up again under the lock, so that an
 /// administrator who was removed a moment ago removes nobody.
-async fn begin(app: &App, by: &SignedIn, account: AccountId) -> Result<Tx, OrganisationError> {
-    let tx = app.store.begin().await?;
-    if !tx.lock_account(account).await? {
-        return Err(OrganisationError::NotFound);
-    }
-    let standing = tx.standing(by.user, account, app.clock.now()).await?;
-    standing.filter(|s| s.may(Deed::ManageMembers)).ok_or(OrganisationError::NotFound)?;
-    Ok(tx)
+pub(super) async fn begin(app: &App, by: &SignedIn, account: AccountId) -> Result<Tx, OrganisationError> {
+    Ok(By::from(by).begin(app, account, Deed::ManageMembers).await?)
 }
 
-/// Refuses what would take the last administrator away. The account is locked.
-async fn keeps_an_administrator(tx: &Tx, account: AccountId) -> Result<(), OrganisationError> {
-    if tx.count_administrators(account).await? > 1 {
+/// Refuses what would take the last administrator away who can sign in. The account is locked.
+async fn keeps_an_administrator(
+    tx: &Tx,
+    account: AccountId,
+    without: UserId,
+) -> Result<(), OrganisationError> {
+    if tx.count_administrators_beside(account, without).await? > 0 {
         Ok(())
     } else {
         Err(OrganisationError::LastAdministrator)
     }
+}
+
+const NO_ADMINISTRATOR: &str = "Made by somebody who is no longer an administrator";
+
+/// Whoever was trusted to decide who joins is not any more: what they sent lets nobody in, least of all
+/// themselves under another address.
+async fn revoke_invitations_of(
+    app: &App,
+    tx: &Tx,
+    actor: &Actor,
+    account: AccountId,
+    user: UserId,
+) -> Result<(), StoreError> {
+    for taken in tx.take_invitations_by(account, user).await? {
+        let subject = audit::invitation(taken.id, &taken.email);
+        let action = Action::InvitationRevoked;
+        audit::record(app, tx, account, actor, action, subject, NO_ADMINISTRATOR).await?;
+    }
+    Ok(())
 }
 
 async fn revoke_keys_of(
@@ -198,15 +222,15 @@ async fn revoke_keys_of(
         if key.created_by == Some(user) && key.is_usable(app.clock.now()) {
             tx.delete_auth_key(account, key.id).await?;
             let subject = audit::auth_key(key.id, &key.description);
-            let why = "Made by somebody who is no longer an administrator";
-            audit::record(app, tx, account, actor, Action::AuthKeyDeleted, subject, why).await?;
+            let action = Action::AuthKeyDeleted;
+            audit::record(app, tx, account, actor, action, subject, NO_ADMINISTRATOR).await?;
         }
     }
     for token in tx.api_tokens_by(account, user).await? {
         tx.delete_api_token(account, token.id).await?;
         let subject = audit::api_token(token.id, &token.description);
-        let why = "Made by somebody who is no longer an administrator";
-        audit::record(app, tx, account, actor, Action::ApiTokenRevoked, subject, why).await?;
+        let action = Action::ApiTokenRevoked;
+        audit::record(app, tx, account, actor, action, subject, NO_ADMINISTRATOR).await?;
     }
     Ok(())
 }

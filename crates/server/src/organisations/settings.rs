@@ -2,6 +2,7 @@
 
 use super::members::tell_administrators;
 use super::{OrganisationError, checked_name};
+use crate::accounts;
 use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::SignedIn;
@@ -97,16 +98,30 @@ pub async fn allow_files(
     Ok(())
 }
 
-/// Deletes it with its devices, keys and members. Its devices are signed out.
+/// Deletes it with its devices, keys, members and audit log. Its devices are signed out. What remains is
+/// a mail to each of its administrators, and a line in the audit log of the caller's own account.
 pub async fn delete(app: &App, by: &SignedIn, account: AccountId) -> Result<(), OrganisationError> {
     const WHY: &str = "The organisation was deleted.";
-    let (tx, _) = begin(app, by, account).await?;
+    let own = accounts::personal_account(app, by.user).await?;
+    let (tx, before) = begin(app, by, account).await?;
+    let gone = (before.name.as_str(), before.device_count);
+    tell_administrators(app, &tx, account, |to| mail::organisation_deleted(app, to, gone, &by.name)).await?;
+    if let Some(own) = own {
+        let subject = audit::organisation(account, &before.name);
+        let details = match before.device_count {
+            1 => "With a device".to_owned(),
+            many => format!("With {many} devices"),
+        };
+        let (actor, action) = (Actor::person(by), Action::OrganisationDeleted);
+        audit::record(app, &tx, own, &actor, action, subject, details).await?;
+    }
     let ended = tx.end_sessions(Which::Account(account), WHY, app.clock.now()).await?;
     let devices = tx.all_devices(account).await?;
     if !tx.delete_organisation(account).await? {
         return Err(OrganisationError::NotFound);
     }
     tx.commit().await?;
+    app.outbox.wake();
     sessions::tell_ended(app, &ended, WHY);
     for device in &devices {
         sessions::end_trials(app, device.id);

@@ -80,6 +80,7 @@ struct Ask {
     deed: &'static str,
     keys: Vec<String>,
     tokens: Vec<String>,
+    invitations: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -279,7 +280,8 @@ async fn ask(app: &App, who: &SignedIn, id: &str, user: &str, deed: &'static str
             let keys = made.keys.into_iter().map(|key| key.description).collect();
             let tokens = made.tokens.into_iter().map(|token| token.description).collect();
             let (name, user, role, root) = (member.name, member.user, member.role, root(&standing));
-            page(StatusCode::OK, &Ask { frame, root, name, user, role, deed, keys, tokens })
+            let invitations = made.invitations;
+            page(StatusCode::OK, &Ask { frame, root, name, user, role, deed, keys, tokens, invitations })
         }
         Err(error) => refused(app, who, error),
     }

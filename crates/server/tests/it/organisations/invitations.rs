@@ -2,7 +2,10 @@
 
 use crate::desk::Desk;
 use bramble_model::account::Role;
+use bramble_model::audit::Action;
+use bramble_model::{Secret, SecretKind};
 use bramble_server::organisations::invitations::LIFETIME;
+use bramble_store::invitations::NewInvitation;
 use bramble_store::testing::Engine;
 use http::StatusCode;
 use time::Duration;
@@ -141,4 +144,94 @@ async fn where_a_second_factor_is_required_it_comes_first() {
     assert_eq!(bob.post(&link, &[]).await.status, StatusCode::SEE_OTHER);
     let mails = desk.mails_to(&ann.email).await.join("\n");
     assert!(mails.contains("turned on the requirement") && mails.contains("turned off the requirement"));
+}
+
+/// Whoever is not trusted any more to decide who joins has decided nothing that is still open.
+#[tokio::test]
+async fn what_an_administrator_sent_is_revoked_with_their_role() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let people = [desk.person("ann").await, desk.person("bob").await, desk.person("eve").await];
+        let [ann, bob, eve] = &people;
+        let shed = desk.organisation(ann, "Shed").await;
+        let link = async |by, email: &str| {
+            format!("/invitations/{}", desk.invitation(by, shed, email, Role::Administrator).await)
+        };
+        let kept = link(ann, "ivy@example.org").await;
+        for deed in ["role", "remove"] {
+            desk.join(shed, bob, Role::Administrator).await;
+            let dead = link(bob, "eve@example.org").await;
+            assert_eq!(eve.get(&dead).await.status, StatusCode::OK);
+            let path = format!("/organisations/{shed}/users/{}/{deed}", bob.user);
+            let page = ann.get(&path).await.body;
+            assert!(page.contains("An invitation that bob sent"), "{engine:?} {deed}: {page}");
+            let form = [("from", "administrator"), ("role", "member")];
+            assert_eq!(ann.post(&path, &form).await.status, StatusCode::SEE_OTHER);
+            assert_eq!(eve.post(&dead, &[]).await.status, StatusCode::NOT_FOUND, "{engine:?} {deed}");
+            assert!(desk.app.store.member(shed, eve.user).await.expect("reads").is_none());
+            let tx = desk.app.store.begin().await.expect("begins");
+            tx.delete_membership(shed, bob.user).await.expect("writes");
+            tx.commit().await.expect("commits");
+        }
+        assert_eq!(eve.get(&kept).await.status, StatusCode::OK, "{engine:?}: not his");
+        let lines = desk.app.store.audit_events(shed, 100).await.expect("reads");
+        let revoked = lines.iter().filter(|line| line.action == Some(Action::InvitationRevoked));
+        let revoked: Vec<_> = revoked.map(|line| (line.details.as_str(), line.actor.as_str())).collect();
+        assert_eq!(revoked, [("Made by somebody who is no longer an administrator", "ann"); 2], "{engine:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_may_be_sent_again_however_much_waits() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let ann = desk.person("ann").await;
+        let shed = desk.organisation(&ann, "Shed").await;
+        let tx = desk.app.store.begin().await.expect("begins");
+        for number in 0..500 {
+            let email = format!("i{number}@example.org");
+            tx.put_invitation(NewInvitation {
+                id: desk.app.random.id(),
+                account: shed,
+                token: Secret::generate(SecretKind::MailLink, &*desk.app.random).hash(),
+                email: email.clone(),
+                email_folded: email,
+                role: Role::Member,
+                invited_by: ann.user,
+                invited_by_name: "ann".to_owned(),
+                at: desk.app.clock.now(),
+                expires_at: desk.app.clock.now() + LIFETIME,
+            })
+            .await
+            .expect("writes");
+        }
+        tx.commit().await.expect("commits");
+        let path = format!("/organisations/{shed}/invitations");
+        let invite = async |email: &str| ann.post(&path, &[("email", email), ("role", "member")]).await;
+        let one_more = invite("one-more@example.org").await;
+        assert!(one_more.body.contains("Too many invitations are waiting"), "{engine:?}");
+        let again = desk.app.store.invitations(shed, 1).await.expect("reads")[0].id;
+        let again = ann.post(&format!("{path}/{again}/resend"), &[]).await;
+        assert_eq!(again.status, StatusCode::SEE_OTHER, "{engine:?}: {}", again.body);
+        let replaced = invite("I7@example.org").await;
+        assert_eq!(replaced.status, StatusCode::SEE_OTHER, "{engine:?}: {}", replaced.body);
+    }
+}
+
+#[tokio::test]
+async fn invitations_of_a_stranger_keep_no_mail_from_anybody() {
+    let desk = Desk::new().await;
+    let (eve, bob) = (desk.person("eve").await, desk.person("bob").await);
+    let path = format!("/organisations/{}/invitations", desk.organisation(&eve, "Trap").await);
+    for _ in 0..20 {
+        eve.post(&path, &[("email", &bob.email), ("role", "member")]).await;
+    }
+    let got = desk.mails_to(&bob.email).await;
+    let invitations = got.iter().filter(|text| text.contains("/invitations/")).count();
+    assert!((1..=5).contains(&invitations), "{invitations}");
+    let mut nobody = bob.clone();
+    nobody.cookie.clear();
+    let asked = nobody.post("/forgotten-password", &[("email", &bob.email)]).await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.body);
+    assert!(desk.mails_to(&bob.email).await.iter().any(|text| text.contains("/reset-password/")));
 }

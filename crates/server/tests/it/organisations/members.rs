@@ -131,11 +131,15 @@ async fn nothing_outlives_a_removal_that_happens_at_the_same_moment() {
                 (format!("/organisations/{shed}/api-tokens"), format!("/organisations/{shed}/auth-keys"));
             let wish = json!({ "device_id": device.id, "kind": "shell" });
             let key = [("description", "k"), ("ttl_days", "7")];
-            let (removed, opened, token, key) = tokio::join!(
+            let (invitations, email) =
+                (format!("/organisations/{shed}/invitations"), format!("i{round}@example.org"));
+            let invite = [("email", email.as_str()), ("role", "administrator")];
+            let (removed, opened, token, key, invited) = tokio::join!(
                 ann.post(&remove, &revoke),
                 bob.fetch("POST", "/sessions", wish),
                 bob.post(&tokens, &[("description", "t")]),
                 bob.post(&keys, &key),
+                bob.post(&invitations, &invite),
             );
             assert_eq!(removed.status, StatusCode::SEE_OTHER, "{engine:?} {round}");
             if opened.status == StatusCode::CREATED {
@@ -148,6 +152,8 @@ async fn nothing_outlives_a_removal_that_happens_at_the_same_moment() {
             assert_eq!(left, 0, "{engine:?} {round}: a token was left, {}", token.status);
             let left = made.usable_auth_keys_by(shed, bob.user, now).await.expect("reads").len();
             assert_eq!(left, 0, "{engine:?} {round}: a key was left, {}", key.status);
+            let left = made.invitations(shed, 10).await.expect("reads").len();
+            assert_eq!(left, 0, "{engine:?} {round}: an invitation was left, {}", invited.status);
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Organisations: making one, entering one, and what a stranger sees of it.
 
 mod audit_log;
+mod disabled;
 mod invitations;
+mod late;
 mod members;
+mod new_devices;
 mod operator;
 mod provisioning;
 mod tags;
@@ -11,6 +14,7 @@ mod transfer;
 
 use crate::desk::Desk;
 use bramble_model::account::{Role, TWO_FACTOR_GRACE};
+use bramble_model::audit::Action;
 use bramble_store::testing::Engine;
 use http::StatusCode;
 use time::Duration;
@@ -84,4 +88,29 @@ async fn without_a_second_factor_nothing_is_shown_after_the_days_of_grace() {
     assert_eq!(kept_out.status, StatusCode::FORBIDDEN);
     assert!(kept_out.body.contains("Two-factor authentication required"));
     assert_eq!(ann.get(&format!("{path}/rows?ids=")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_deletion_is_told_and_leaves_a_trace() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let desk = Desk::on(engine).await;
+        let people = [desk.person("ann").await, desk.person("bob").await, desk.person("mem").await];
+        let [ann, bob, mem] = &people;
+        let shed = desk.organisation(ann, "Shed").await;
+        desk.join(shed, bob, Role::Administrator).await;
+        desk.join(shed, mem, Role::Member).await;
+        let device = desk.device(ann, "s1").await;
+        desk.give(ann, &device, shed).await;
+        let deleted = ann.post(&format!("/organisations/{shed}/delete"), &[("confirm", "Shed")]).await;
+        assert_eq!(deleted.status, StatusCode::SEE_OTHER);
+        let told = async |person: &crate::desk::Person| {
+            let mails = desk.mails_to(&person.email).await;
+            mails.into_iter().filter(|text| text.contains("ann deleted the organisation Shed")).count()
+        };
+        assert_eq!((told(ann).await, told(bob).await, told(mem).await), (1, 1, 0), "{engine:?}");
+        let lines = desk.app.store.audit_events(ann.account, 100).await.expect("reads");
+        let line =
+            lines.iter().find(|line| line.action == Some(Action::OrganisationDeleted)).expect("a line");
+        assert_eq!((line.subject.as_str(), line.details.as_str()), ("Shed", "With a device"));
+    }
 }
