@@ -64,6 +64,9 @@ pub struct Device {
     pub os: Os,
     /// Architecture of its kernel.
     pub kernel_architecture: Option<String>,
+    /// By how many seconds its clock is ahead of the server's, 0 if it is right; `None` from clients that do
+    /// not say so.
+    pub clock_off: Option<i64>,
     /// A Pico behind it.
     pub pico: Option<Pico>,
     /// Its tags, in alphabetical order.
@@ -504,6 +507,9 @@ fn description(me: &Me) -> ActiveModel {
     if let Some(pico) = &me.pico {
         row.pico = Set(serde_json::to_string(pico).ok());
     }
+    if let Some(off) = me.clock_off {
+        row.clock_off = Set(Some(off));
+    }
     if me.signing == Some(Signing::Required) {
         row.signing_required = Set(true);
     }
@@ -551,6 +557,7 @@ pub(crate) fn device(row: Model) -> Device {
         board: Board { model: row.board_model, revision: row.board_revision, memory: row.board_memory },
         os: Os { name: row.os_name, version: row.os_version, filter: row.os_filter.clone() },
         kernel_architecture: row.kernel_architecture,
+        clock_off: row.clock_off,
         tags: from_column(&row.tags),
         filters: Filters { model: row.model_filter, memory: row.memory_filter, os: row.os_filter },
         pico: row.pico.and_then(|text| serde_json::from_str(&text).ok()),

@@ -269,7 +269,8 @@ pub struct Me {
     /// Why screen sharing is unavailable, in a sentence for people; empty if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vnc_reason: Option<String>,
-    /// Version of the client, shown and never compared.
+    /// Version of the client, shown. The server compares it with its own for clients that say
+    /// [`Self::clock_off`]: others count their versions in another way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_version: Option<String>,
     /// Host name.
@@ -284,6 +285,9 @@ pub struct Me {
     /// `aarch64`, `armv7l`, `x86_64`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_architecture: Option<String>,
+    /// By how many seconds the device's clock is ahead of the server's, 0 if it is right (ours).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_off: Option<i64>,
     /// Ask for signatures to be required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing: Option<Signing>,

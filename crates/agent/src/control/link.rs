@@ -11,7 +11,10 @@ use bramble_wire::{
     events::{Command, ServerEvent},
     signalling::SessionKind,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 
 /// The least time between two attempts that the network's changes cause: a flapping cable or a starting
@@ -21,6 +24,8 @@ const NETWORK_PAUSE: Duration = Duration::from_secs(2);
 const WORTH_SAYING: Duration = Duration::from_secs(5);
 /// A clock that is this wrong deserves a word in the log.
 const CLOCK_TOLERANCE: i64 = 300;
+/// By how much it may change, in seconds, before the server hears of it again.
+const CLOCK_JITTER: i64 = 60;
 
 /// Why a stream ended.
 enum Ended {
@@ -181,12 +186,25 @@ const TOKEN_REFUSED: &str = "The server no longer knows this device. Sign in aga
 const ORDERED: &str = "This device was signed out on the server. Sign in again with rpi-connect signin.";
 
 fn heard_ping(shared: &Shared, now: i64) {
-    let apart = now - SystemClock.unix();
-    if apart.abs() > CLOCK_TOLERANCE {
-        tracing::warn!(seconds = apart, "this device's clock differs from the server's");
+    let ahead = SystemClock.unix().saturating_sub(now);
+    if ahead.saturating_abs() > CLOCK_TOLERANCE {
+        tracing::warn!(seconds = ahead, "this device's clock is ahead of the server's");
     }
+    let told = shared.clock_off.load(Ordering::Relaxed);
+    shared.clock_off.store(clock_off(told, ahead), Ordering::Relaxed);
     // The host name or the system may have changed since.
     shared.touch();
+}
+
+/// What the server is told of the clock, after it was told `before`: a second more or less is no news.
+fn clock_off(before: i64, ahead: i64) -> i64 {
+    if ahead.saturating_abs() <= CLOCK_TOLERANCE {
+        0
+    } else if before != 0 && ahead.saturating_sub(before).saturating_abs() <= CLOCK_JITTER {
+        before
+    } else {
+        ahead
+    }
 }
 
 /// Does what the server orders. Returns a reason if that is to forget the sign-in.
@@ -276,5 +294,29 @@ fn refusal_is_final<T>(result: Result<T, CallError>) -> Result<Option<T>, CallEr
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_hears_of_a_clock_that_is_wrong_and_of_what_changes_much() {
+        for (before, ahead, told) in [
+            (0, 300, 0),
+            (0, -300, 0),
+            (0, 301, 301),
+            (301, 303, 301),
+            (301, 361, 301),
+            (301, 362, 362),
+            (-7200, -7210, -7200),
+            (-7200, 400, 400),
+            (301, 2, 0),
+            (0, i64::MIN, i64::MIN),
+            (400, i64::MAX, i64::MAX),
+        ] {
+            assert_eq!(clock_off(before, ahead), told, "{before} {ahead}");
+        }
     }
 }

@@ -21,7 +21,10 @@ use bramble_wire::{
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::{Notify, watch};
@@ -93,6 +96,8 @@ pub struct Shared {
     pub changed: Notify,
     /// Something that the desktop's panel shows may have changed.
     pub standing: watch::Sender<()>,
+    /// By how many seconds this device's clock is ahead of the server's; 0 while that is not much.
+    pub clock_off: AtomicI64,
     /// An update may wait.
     pub deploy: Notify,
     /// One sign-in at a time.
@@ -123,6 +128,7 @@ impl Shared {
             link: watch::Sender::new(LinkState::SignedOut),
             changed: Notify::new(),
             standing: watch::Sender::new(()),
+            clock_off: AtomicI64::new(0),
             deploy: Notify::new(),
             signing_in: tokio::sync::Mutex::new(()),
             settings: Mutex::new(settings),
@@ -329,6 +335,7 @@ impl Shared {
             board: self.platform.board(),
             os: self.platform.os(),
             kernel_architecture: self.platform.kernel_architecture(),
+            clock_off: Some(self.clock_off.load(Ordering::Relaxed)),
             ..Me::default()
         }
     }

@@ -2,7 +2,7 @@
 
 use super::rows::{DeviceRow, Presence, rows};
 use super::search_bar::Bar;
-use super::{DeviceError, PAGE, search_bar};
+use super::{DeviceError, PAGE, notices, search_bar};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
@@ -103,6 +103,10 @@ struct Show {
     sessions: Vec<SessionRow>,
     deployments: Vec<DeploymentRow>,
     may_manage: bool,
+    /// How wrong its clock is.
+    clock: Option<String>,
+    /// The newer version that its client could have.
+    update: Option<&'static str>,
 }
 
 #[derive(Template)]
@@ -114,6 +118,10 @@ struct Panel {
     sessions: Vec<SessionRow>,
     deployments: Vec<DeploymentRow>,
     may_manage: bool,
+    /// How wrong its clock is.
+    clock: Option<String>,
+    /// The newer version that its client could have.
+    update: Option<&'static str>,
 }
 
 struct SessionRow {
@@ -175,6 +183,9 @@ pub(crate) fn server_url(app: &App) -> &str {
 
 /// A page that says what went wrong. An id of somebody else's reads as one that does not exist.
 pub(crate) fn failed(app: &App, who: &SignedIn, failure: ApiFailure) -> Response {
+    if let Some(organisation) = failure.kept_out_of() {
+        return organisations::pages::kept_out(app, who, organisation);
+    }
     let status = failure.status();
     let (title, text) = match status {
         StatusCode::NOT_FOUND => (
@@ -377,6 +388,8 @@ async fn look(app: &App, who: &SignedIn, id: &str) -> Result<Panel, DeviceError>
         linked: Moment::new(device.linked_at, now),
         sessions: live.into_iter().map(session).collect(),
         may_manage: standing.may(Deed::ManageDevices),
+        clock: notices::clock(&device),
+        update: notices::update(&device),
         deployments,
         device,
         row,
@@ -385,9 +398,10 @@ async fn look(app: &App, who: &SignedIn, id: &str) -> Result<Panel, DeviceError>
 
 async fn show(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
     match look(&app, &who, &id).await {
-        Ok(Panel { device, row, linked, sessions, deployments, may_manage }) => {
+        Ok(Panel { device, row, linked, sessions, deployments, may_manage, clock, update }) => {
             let frame = frames::of_account(&app, &who, device.account, "Devices").live(device.account);
-            web::page(StatusCode::OK, &Show { frame, device, row, linked, sessions, deployments, may_manage })
+            let shown = Show { frame, device, row, linked, sessions, deployments, may_manage, clock, update };
+            web::page(StatusCode::OK, &shown)
         }
         Err(error) => unwell(&app, &who, error),
     }

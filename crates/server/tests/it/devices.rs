@@ -53,6 +53,31 @@ async fn what_a_device_says_is_merged_and_shown_as_text() {
 }
 
 #[tokio::test]
+async fn a_wrong_clock_and_an_old_client_are_shown_until_they_are_right() {
+    let desk = Desk::new().await;
+    let ann = desk.person("ann").await;
+    let device = desk.device(&ann, "s1").await;
+    let shown = async || ann.get(&page(&device)).await.body;
+    // Another client counts its versions in another way, and says nothing of its clock.
+    device.describe(json!({ "client_version": "0.0.1" })).await;
+    assert!(!shown().await.contains("Update available") && !shown().await.contains("Wrong clock"));
+    for (off, words) in [
+        (-7300_i64, "The clock of this device is 2 hours behind."),
+        (86_400, "The clock of this device is 1 day ahead."),
+        (301, "The clock of this device is 5 minutes ahead."),
+        (i64::MAX, "The clock of this device is 100 years ahead."),
+        (i64::MIN, "The clock of this device is 100 years behind."),
+    ] {
+        device.describe(json!({ "clock_off": off })).await;
+        assert!(shown().await.contains(words), "{off}");
+    }
+    assert!(shown().await.contains("Update available"));
+    assert!(ann.get(&format!("{}/panel", page(&device))).await.body.contains("Update available"));
+    device.describe(json!({ "clock_off": 0, "client_version": env!("CARGO_PKG_VERSION") })).await;
+    assert!(!shown().await.contains("Update available") && !shown().await.contains("Wrong clock"));
+}
+
+#[tokio::test]
 async fn a_device_signs_itself_out_and_its_entry_stays() {
     let desk = Desk::new().await;
     let ann = desk.person("ann").await;

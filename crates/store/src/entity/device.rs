@@ -41,6 +41,7 @@ pub(crate) struct Model {
     pub tags: String,
     pub model_filter: Option<String>,
     pub memory_filter: Option<String>,
+    pub clock_off: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
