@@ -2,6 +2,7 @@
 //! the real program. On real databases.
 
 mod accounts;
+mod actions;
 mod countries;
 mod deployments;
 mod desk;
