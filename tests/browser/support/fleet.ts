@@ -5,6 +5,8 @@ export interface Described {
   name: string;
   tags?: string[];
   model?: string;
+  /** What the device says of itself beside that. */
+  me?: object;
 }
 
 async function call(server: Server, path: string, token: string | undefined, body: object): Promise<Record<string, string>> {
@@ -29,12 +31,13 @@ export async function link(server: Server, organisation: string, devices: Descri
   const id = organisation.split("/").at(-1) ?? "";
   const { stdout } = await server.bramble(["token", "create", "--org", id, "--description", "fleet", "--json"]);
   const token = /rporg_\w+/.exec(stdout)?.[0];
-  for (const [number, { name, tags, model }] of devices.entries()) {
+  for (const [number, { name, tags, model, me }] of devices.entries()) {
     const wanted = { description: name, device_name: name, tags: tags ?? [] };
     const { secret } = await call(server, "/organisation/auth-keys", token, wanted);
     const serial = `1000${number.toString().padStart(4, "0")}`;
     const asked = { auth_key: secret, serial_number: serial, hostname: name, client_id: "fleet" };
     const linked = await call(server, "/client/auth-key-exchange", undefined, asked);
     if (model) await call(server, "/me", linked["access_token"], { board: { model, memory: "8 GB" } });
+    if (me) await call(server, "/me", linked["access_token"], me);
   }
 }
