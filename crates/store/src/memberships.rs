@@ -38,6 +38,8 @@ pub struct Member {
     pub joined_at: Timestamp,
     /// Whether the person proves more than a password.
     pub second_factor: bool,
+    /// Whether the operator keeps the person out: then they count as nothing.
+    pub disabled: bool,
 }
 
 /// How many people are in an organisation.
@@ -295,6 +297,7 @@ async fn member_of(
     let second_factor = has_second_factor(connection, UserId(person.id)).await?;
     Ok(Some(Member {
         user: UserId(person.id),
+        disabled: person.disabled_at.is_some(),
         name: person.name,
         email: person.email,
         role,

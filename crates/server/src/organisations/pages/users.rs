@@ -54,6 +54,7 @@ struct Row {
     role: Role,
     joined: Moment,
     second_factor: bool,
+    disabled: bool,
     this: bool,
 }
 
@@ -152,6 +153,7 @@ async fn render(
         role: member.role,
         joined: Moment::new(member.joined_at, now),
         second_factor: member.second_factor,
+        disabled: member.disabled,
     };
     let wait = |it: bramble_store::invitations::Invitation| Waiting {
         id: it.id,

@@ -25,9 +25,11 @@ async fn they_do_not_count_as_the_other_administrator() {
         let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
         let shed = desk.organisation(&ann, "Shed").await;
         desk.join(shed, &bob, Role::Administrator).await;
-        disable(&desk, &bob).await;
-        let down = [("from", "administrator"), ("role", "member")];
         let users = format!("/organisations/{shed}/users");
+        assert!(!ann.get(&users).await.body.contains("Disabled"));
+        disable(&desk, &bob).await;
+        assert!(ann.get(&users).await.body.contains("Disabled"), "{engine:?}: the list says why");
+        let down = [("from", "administrator"), ("role", "member")];
         for answer in [
             ann.post(&format!("/organisations/{shed}/leave"), &[]).await,
             ann.post(&format!("{users}/{}/role", ann.user), &down).await,
