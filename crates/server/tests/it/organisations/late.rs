@@ -20,16 +20,9 @@ struct Things {
     token: ApiTokenId,
 }
 
-/// How those things are.
-#[derive(Debug, PartialEq, Eq)]
-struct State {
-    name: String,
-    deleted: bool,
-    signed_out: bool,
-    invitation: bool,
-    key: bool,
-    token: bool,
-}
+/// How those things are: the name of the first, whether the second was deleted and the third signed out, and
+/// whether the invitation, the key and the token are there.
+type State = (String, [bool; 5]);
 
 impl Things {
     async fn new(desk: &Desk, ann: &Person, shed: AccountId, round: usize) -> Self {
@@ -59,14 +52,16 @@ impl Things {
 
     async fn state(&self, tx: &Tx) -> State {
         let device = async |device: &Device| tx.device(self.shed, device.id).await.expect("reads");
-        State {
-            name: device(&self.renamed).await.expect("a device").name,
-            deleted: device(&self.deleted).await.is_none(),
-            signed_out: device(&self.signed_out).await.expect("a device").token.is_none(),
-            invitation: tx.invitation(self.shed, self.invitation).await.expect("reads").is_some(),
-            key: tx.auth_key(self.shed, self.key).await.expect("reads").is_some(),
-            token: tx.api_token(self.shed, self.token).await.expect("reads").is_some(),
-        }
+        (
+            device(&self.renamed).await.expect("a device").name,
+            [
+                device(&self.deleted).await.is_none(),
+                device(&self.signed_out).await.expect("a device").token.is_none(),
+                tx.invitation(self.shed, self.invitation).await.expect("reads").is_some(),
+                tx.auth_key(self.shed, self.key).await.expect("reads").is_some(),
+                tx.api_token(self.shed, self.token).await.expect("reads").is_some(),
+            ],
+        )
     }
 
     /// All that Bob asks for, at once.

@@ -19,12 +19,12 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 fn paths(router: &Router) -> BTreeSet<String> {
     let text = format!("{router:?}");
     // What follows is about paths that no route has.
-    let routes = text.split("fallback_router").next().unwrap_or_default();
+    let served = text.split("fallback_router").next().unwrap_or_default();
     let path = |part: &str| {
         let (_, rest) = part.split_once("): ")?;
         rest.strip_prefix('"')?.split_once('"').map(|(path, _)| path.to_owned())
     };
-    routes.split("RouteId(").skip(1).filter_map(path).collect()
+    served.split("RouteId(").skip(1).filter_map(path).collect()
 }
 
 #[tokio::test]
