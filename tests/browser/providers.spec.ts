@@ -92,7 +92,7 @@ test("a newcomer's account is theirs, whoever prepared one for their address", a
   await vera.locator("input[name=login]").fill("vera");
   await vera.locator("input[name=password]").fill("anything");
   await vera.locator("button[type=submit]").click();
-  await expect(vera.getByRole("heading", { level: 1 })).toHaveText("Change password");
+  await expect(vera.getByRole("heading", { level: 1 })).toHaveText("Set a password");
   await stranger.context().close();
   await vera.context().close();
 });
