@@ -16,6 +16,8 @@ export class Shell {
 
   /** Chooses the shell on the Devices page; it opens in a window of its own. */
   static async choose(page: Page, device: Locator): Promise<Shell> {
+    // A row that is in use stays as it is: the device may not have said yet that it allows this.
+    await expect(device.locator(".badge:not(:has(s))", { hasText: "Remote shell" }).first()).toBeVisible();
     await device.getByText("Connect via").click();
     const opened = page.context().waitForEvent("page");
     await device.getByRole("link", { name: "Remote shell" }).click();
