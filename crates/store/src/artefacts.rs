@@ -58,6 +58,10 @@ impl Store {
         offset: u64,
         limit: u64,
     ) -> Result<(Vec<Artefact>, u64)> {
+        // No name has this character, and PostgreSQL does not even take it in a question.
+        if prefix.contains('\0') {
+            return Ok((Vec::new(), 0));
+        }
         let mut found = Entity::find().filter(Column::AccountId.eq(account.0));
         let prefix = fold(prefix);
         if !prefix.is_empty() {

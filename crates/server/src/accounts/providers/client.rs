@@ -176,11 +176,19 @@ impl Providers {
             }
         };
         let vouched = vouched(&claims);
+        if !is_subject(&vouched.subject) {
+            return Err(Failed("the subject is empty, too long or no plain text".to_owned()));
+        }
         if vouched.email.is_some() {
             return Ok(vouched);
         }
         ask_for_email(&self.http()?, &client, answer.access_token().clone(), vouched).await
     }
+}
+
+/// OpenID Connect Core 1.0, 2: at most 255 ASCII characters.
+fn is_subject(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_control())
 }
 
 fn vouched(claims: &CoreIdTokenClaims) -> Vouched {

@@ -206,6 +206,10 @@ pub async fn linked(app: &App, user: UserId) -> Result<Vec<Identity>, StoreError
 
 /// Unlinks the caller, unless nothing else would let them in. `false` if they are not linked so.
 pub async fn unlink(app: &App, caller: &SignedIn, issuer: &str, subject: &str) -> Result<bool, AccountError> {
+    // PostgreSQL takes no such text, and nobody is linked so.
+    if [issuer, subject].iter().any(|text| text.contains('\0')) {
+        return Ok(false);
+    }
     let tx = app.store.begin().await?;
     let Some(person) = tx.lock_user(caller.user).await? else { return Ok(false) };
     if !tx.delete_identity(caller.user, issuer, subject).await? {

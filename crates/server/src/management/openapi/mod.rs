@@ -106,27 +106,66 @@ fn parameter(parameter: &Parameter) -> Value {
 }
 
 fn request(body: &Body) -> Value {
-    let fields: Map<String, Value> =
-        body.fields.iter().map(|field| (field.name.to_owned(), property(field))).collect();
-    let required: Vec<&str> =
-        body.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
-    let schema = json!({ "type": "object", "properties": fields, "required": required });
+    let required = body.fields.iter().any(|field| field.required);
     let example = example(body.example);
+    let form = form_example(&example);
     json!({
-        "required": !required.is_empty(),
-        "content": { "application/json": { "schema": schema, "example": example } },
+        "required": required,
+        "content": {
+            "application/json": { "schema": fields(body, Field::name, property), "example": example },
+            "application/x-www-form-urlencoded":
+                { "schema": fields(body, Field::form_name, plain), "example": form },
+        },
     })
 }
 
+/// All fields of a body, each by its name.
+fn fields(body: &Body, name: fn(&Field) -> String, property: fn(&Field) -> Value) -> Value {
+    let fields: Map<String, Value> = body.fields.iter().map(|field| (name(field), property(field))).collect();
+    let required: Vec<String> = body.fields.iter().filter(|field| field.required).map(name).collect();
+    json!({ "type": "object", "properties": fields, "required": required })
+}
+
+impl Field {
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+
+    /// In forms lists say that they are some.
+    fn form_name(&self) -> String {
+        if self.kind == Kind::Tags { format!("{}[]", self.name) } else { self.name() }
+    }
+}
+
+fn form_example(example: &Value) -> Value {
+    let name = |name: &String, value: &Value| {
+        if value.is_array() { format!("{name}[]") } else { name.clone() }
+    };
+    let fields = example.as_object().into_iter().flatten();
+    Value::Object(fields.map(|(key, value)| (name(key, value), value.clone())).collect())
+}
+
+fn tags() -> Value {
+    let tag = json!({ "type": "string", "pattern": "^[a-z0-9_-]{1,30}$" });
+    json!({ "type": "array", "maxItems": 10, "items": tag })
+}
+
 fn property(field: &Field) -> Value {
+    let mut schema = plain(field);
+    // What may be left out may also be null.
+    if matches!(field.kind, Kind::OptionalName | Kind::Tags | Kind::Days) {
+        schema["type"] = json!([schema["type"], "null"]);
+    }
+    schema
+}
+
+/// Forms have no null.
+fn plain(field: &Field) -> Value {
     let mut schema = match field.kind {
         Kind::Name => json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
-        Kind::OptionalName => json!({ "type": ["string", "null"], "maxLength": 255 }),
-        Kind::Tags => {
-            let tag = json!({ "type": "string", "pattern": "^[a-z0-9_-]{1,30}$" });
-            json!({ "type": ["array", "null"], "maxItems": 10, "items": tag })
-        }
-        Kind::Days => json!({ "type": ["integer", "null"], "minimum": 1, "maximum": 90, "default": 1 }),
+        Kind::OptionalName => json!({ "type": "string", "maxLength": 255 }),
+        Kind::Tags => tags(),
+        Kind::Days => json!({ "type": "integer", "minimum": 1, "maximum": 90, "default": 1 }),
         Kind::PublicKey => json!({ "type": "string" }),
         Kind::Uri => json!({ "type": "string", "format": "uri", "maxLength": 2048 }),
         Kind::Checksum => json!({ "type": "string", "pattern": "^[0-9a-fA-F]{64}$" }),

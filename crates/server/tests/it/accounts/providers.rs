@@ -154,6 +154,17 @@ async fn an_address_counts_only_if_it_is_verified_and_trusted() {
 }
 
 #[tokio::test]
+async fn a_subject_that_is_none_is_nobody() {
+    for subject in ["", "a\0b", "a\nb", "é", &"x".repeat(256)] {
+        let (site, provider) = site(Engine::Sqlite, |_| {}).await;
+        let mut browser = site.browser();
+        let answer = sign_in(&mut browser, &provider, Says::person(subject, VERA)).await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{subject:?}");
+        assert!(!is_in(&browser) && site.app.store.user_by_email(VERA).await.expect("reads").is_none());
+    }
+}
+
+#[tokio::test]
 async fn a_server_by_invitation_takes_newcomers_only_of_providers_that_may_bring_them() {
     for (may, taken) in [(false, false), (true, true)] {
         let clock = Plan::clock();

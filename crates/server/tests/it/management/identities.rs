@@ -49,13 +49,26 @@ impl Board {
         format!("-----BEGIN PUBLIC KEY-----\n{first}\n{second}\n-----END PUBLIC KEY-----\n")
     }
 
-    pub fn sign(&self, lines: &[&str], body: &str) -> Vec<u8> {
-        let digest = hex::encode(Sha256::digest(body.as_bytes()));
+    pub fn sign(&self, lines: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
+        let digest = hex::encode(Sha256::digest(body.as_ref()));
         self.sign_text(&format!("{}\n{digest}", lines.join("\n")))
     }
 
     pub fn sign_text(&self, text: &str) -> Vec<u8> {
         self.pair.sign(&self.random, text.as_bytes()).expect("signs").as_ref().to_vec()
+    }
+
+    /// Sends a body of this kind to be registered, whatever it says.
+    pub async fn send(&self, program: &Program<'_>, kind: Option<&str>, body: &[u8]) -> Answer {
+        let url = format!("https://pi.example{IDENTITIES}");
+        let token = format!("Authorization: Bearer {}", program.token);
+        let kind_line = kind.map(|kind| format!("Content-Type: {kind}"));
+        let mut lines = vec!["POST", &url, &token];
+        lines.extend(kind_line.as_deref());
+        let signature = BASE64_STANDARD.encode(self.sign(&lines, body));
+        let mut headers = vec![(SIGNATURE, signature.as_str())];
+        headers.extend(kind.map(|kind| ("content-type", kind)));
+        program.raw("POST", IDENTITIES, &headers, body.to_vec()).await
     }
 
     /// The headers of a registration as the documentation has it.

@@ -1,9 +1,11 @@
 //! The management API, asked as scripts ask it.
 
 mod auth_keys;
+mod bad_input;
 mod common;
 mod devices;
 pub mod identities;
+mod lists;
 mod nodes;
 mod openapi;
 mod tools;

@@ -128,15 +128,46 @@ fn fits(document: &Value, schema: &Value, value: &Value) -> bool {
     allowed && inside
 }
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The example of a body, as what it is described as, with what only this server knows.
+fn written(described: &Value, kind: &str, board: &Board, artefact: Option<&String>) -> Vec<u8> {
+    let mut body = described["content"][kind]["example"].clone();
+    if !body["public_key"].is_null() {
+        body["public_key"] = json!(board.pem());
+    }
+    if !body["artefact_id"].is_null() {
+        body["artefact_id"] = json!(artefact);
+    }
+    if kind != FORM {
+        return body.to_string().into_bytes();
+    }
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in body.as_object().expect("an object") {
+        let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+        assert_eq!(name.ends_with("[]"), value.is_array(), "{name}");
+        for value in values {
+            form.append_pair(name, value.as_str().unwrap_or(&value.to_string()));
+        }
+    }
+    form.finish().into_bytes()
+}
+
 #[tokio::test]
 async fn its_examples_are_taken_and_the_answers_fit_its_schemas() {
     let desk = Desk::new().await;
     let ann = desk.person("ann").await;
-    let program = Program::of(&desk, desk.organisation(&ann, "Shed").await).await;
-    let document = document(&desk).await;
+    for (kind, name) in [("application/json", "Shed"), (FORM, "Barn")] {
+        let program = Program::of(&desk, desk.organisation(&ann, name).await).await;
+        take_examples(&desk, &program, kind).await;
+    }
+}
+
+async fn take_examples(desk: &Desk, program: &Program<'_>, kind: &str) {
+    let document = document(desk).await;
     let device = {
         let made = program.json("POST", "/organisation/auth-keys", json!({ "description": "k" })).await;
-        Device::of(&desk, &desk.exchange(&made.text("secret"), "s1").await).id.to_string()
+        Device::of(desk, &desk.exchange(&made.text("secret"), "s1").await).id.to_string()
     };
     let (mut ids, mut deployments) = (std::collections::HashMap::new(), Vec::new());
     ids.insert("devices", device.clone());
@@ -152,17 +183,17 @@ async fn its_examples_are_taken_and_the_answers_fit_its_schemas() {
         let noun = endpoint.path.split('/').nth(2).expect("a noun");
         let id = ids.get(noun).cloned().unwrap_or_default();
         let path = endpoint.path.replace("{id}", &id);
-        let mut body: Value = endpoint
-            .body
-            .as_ref()
-            .map_or(json!({}), |body| serde_json::from_str(body.example).expect("JSON"));
-        if body.get("artefact_id").is_some() {
-            body["artefact_id"] = json!(ids["artefacts"]);
-        }
-        let answer = if endpoint.signed {
-            Board::new().register(&program, body).await
+        let described = &document["paths"][endpoint.path][endpoint.method.to_lowercase()]["requestBody"];
+        let board = Board::new();
+        let answer = if endpoint.body.is_none() {
+            program.raw(endpoint.method, &path, &[], Vec::new()).await
         } else {
-            program.json(endpoint.method, &path, body).await
+            let body = written(described, kind, &board, ids.get("artefacts"));
+            if endpoint.signed {
+                board.send(program, Some(kind), &body).await
+            } else {
+                program.raw(endpoint.method, &path, &[("content-type", kind)], body).await
+            }
         };
         let name = endpoint.id;
         // The artefact was deployed.
@@ -183,6 +214,70 @@ async fn its_examples_are_taken_and_the_answers_fit_its_schemas() {
         done += 1;
     }
     assert!(done >= 20 && deployments.len() == 1);
+}
+
+#[tokio::test]
+async fn bodies_are_described_as_json_and_as_forms() {
+    let desk = Desk::new().await;
+    let document = document(&desk).await;
+    let mut bodies = 0;
+    for endpoint in endpoints::all() {
+        let described = &document["paths"][endpoint.path][endpoint.method.to_lowercase()]["requestBody"];
+        let Some(body) = &endpoint.body else {
+            assert!(described.is_null(), "{}", endpoint.id);
+            continue;
+        };
+        bodies += 1;
+        let content = &described["content"];
+        assert_eq!(names(content), ["application/json", FORM], "{}", endpoint.id);
+        let fields: BTreeSet<&str> = body.fields.iter().map(|field| field.name).collect();
+        let (json, form) = (&content["application/json"]["schema"], &content[FORM]["schema"]);
+        let bare = |schema: &Value| -> BTreeSet<String> {
+            names(&schema["properties"]).iter().map(|name| name.trim_end_matches("[]").to_owned()).collect()
+        };
+        for schema in [json, form] {
+            assert!(bare(schema).iter().map(String::as_str).eq(fields.iter().copied()), "{}", endpoint.id);
+            let required: Vec<&str> = body.fields.iter().filter(|it| it.required).map(|it| it.name).collect();
+            assert_eq!(schema["required"], json!(required), "{}", endpoint.id);
+        }
+        for (name, property) in form["properties"].as_object().expect("properties") {
+            let is_list = property["type"] == "array";
+            assert_eq!((name.ends_with("[]"), property["type"].is_string()), (is_list, true), "{name}");
+        }
+    }
+    assert!(bodies >= 7);
+}
+
+/// The guide has a request for every endpoint, and none for what does not exist.
+#[test]
+fn the_guide_has_curl_for_every_endpoint() {
+    let guide = include_str!("../../../../../docs/api.md");
+    let mut shown = BTreeSet::new();
+    for line in
+        guide.split("```sh test").skip(1).filter_map(|block| block.split("```").next()).flat_map(str::lines)
+    {
+        let Some((_, call)) = line.split_once("api ").filter(|(before, _)| !before.contains("()")) else {
+            continue;
+        };
+        let url = call.split("\"$SERVER").nth(1).map(str::to_owned);
+        let url = url.or_else(|| {
+            call.split("$URL").nth(1).map(|rest| format!("/organisation/device-identities{rest}"))
+        });
+        let url = url.unwrap_or_else(|| panic!("no address in {line}"));
+        let path = url.split(['"', '?']).next().unwrap_or_default();
+        let path: Vec<&str> =
+            path.split('/').map(|part| if part.starts_with('$') { "{id}" } else { part }).collect();
+        let sends = call.contains("--json") || call.contains("--data ");
+        let method = match call.split_once("--request ") {
+            Some((_, rest)) => rest.split_whitespace().next().unwrap_or_default(),
+            None if sends => "POST",
+            None => "GET",
+        };
+        shown.insert(format!("{method} {}", path.join("/")));
+    }
+    let described: BTreeSet<String> =
+        endpoints::all().map(|endpoint| format!("{} {}", endpoint.method, endpoint.path)).collect();
+    assert_eq!(shown, described);
 }
 
 #[tokio::test]
