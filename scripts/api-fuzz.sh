@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Asks every endpoint of the management API what schemathesis makes up from its OpenAPI document: with a
-# good token and with a bad one. No answer may be 5xx, nor one that the document does not have.
+# good token and with a bad one. No answer may be 5xx, nor one that the document does not have. Device
+# identities are registered with real keys and signatures (api-fuzz-hooks.py).
 #
 #   scripts/api-fuzz.sh [EXAMPLES]        how many requests for each endpoint (20)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+hooks=$PWD/scripts/api-fuzz-hooks.py
 
 examples=${1:-20}
 version=4.32.5
@@ -53,7 +55,7 @@ curl --silent --fail --output /dev/null --header 'Content-Type: application/json
 
 ask() {
     local phases=$1 bearer=$2
-    PYTHONUTF8=1 "$tools/bin/schemathesis" run "$url/organisation/openapi.json" --url "$url" --phases "$phases" \
+    PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 SCHEMATHESIS_HOOKS=$hooks "$tools/bin/schemathesis" run "$url/organisation/openapi.json" --url "$url" --phases "$phases" \
         --header "Authorization: Bearer $bearer" --max-examples "$examples" --seed 1 --no-color \
         --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance
 }
@@ -62,6 +64,9 @@ cd "$folder"
 failed=0
 ask examples,coverage,fuzzing,stateful "$token" || failed=1
 ask fuzzing "rporg_111111111111111111111111" || failed=1
+registered=$(grep -c 'device identity created' "$folder/log" || true)
+echo "$registered device identities were registered."
+[ "$registered" -ge 5 ] || { echo "those are too few to say anything" >&2; failed=1; }
 kill -0 "$server" || { echo "the server is gone" >&2; failed=1; }
 if [ "$failed" -ne 0 ]; then
     grep -E 'ERROR|panic' "$folder/log" | tail -n 20 >&2 || true

@@ -1,6 +1,8 @@
 //! Documents that can be wrong are run or compared with what they describe.
 
 use crate::organisation::Organisation;
+use bramble_testkit::TestServer;
+use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -101,28 +103,32 @@ async fn the_commands_of_the_operators_guide_work() {
     }
 }
 
-#[tokio::test]
-async fn the_requests_of_the_api_guide_work() {
-    let text = fs::read_to_string(root().join("docs/api.md")).expect("the guide");
+/// Runs the examples of a guide one after another in one shell, as a reader has them, in an empty folder. They
+/// know the server, its data, and a token of its only organisation.
+async fn run_with_server(document: &str, at_least: usize) -> tempfile::TempDir {
+    let text = fs::read_to_string(root().join(document)).expect("the guide");
     let examples = examples(&text);
-    assert!(examples.len() >= 7, "{examples:?}");
-    let server = bramble_testkit::TestServer::start().await;
+    assert!(examples.len() >= at_least, "{examples:?}");
+    let server = TestServer::start().await;
     let person = server.person("Ada").await;
     let made = async |arguments: &[&str], field: &str| -> String {
         let output = server.bramble(arguments, "").await.success();
-        let json: serde_json::Value = serde_json::from_str(&output).expect("JSON");
+        let json: Value = serde_json::from_str(&output).expect("JSON");
         json[field].as_str().expect("a text").to_owned()
     };
     let arguments = ["org", "create", "--name", "Kiosks", "--administrator", &person.email, "--json"];
     let organisation = made(&arguments, "id").await;
     let arguments = ["token", "create", "--org", &organisation, "--description", "guide", "--json"];
     let token = made(&arguments, "secret").await;
-    // What one block sets, later ones use.
+    let programs = bramble_testkit::program("bramble");
+    let path = std::env::var("PATH").expect("a PATH");
     let folder = tempfile::tempdir().expect("a folder");
     let output = tokio::process::Command::new("bash")
         .args(["-euxo", "pipefail", "-c", &examples.join("\n")])
         .current_dir(folder.path())
+        .env("PATH", format!("{}:{path}", programs.parent().expect("a folder").display()))
         .env("SERVER", server.url())
+        .env("DATA", server.data())
         .env("TOKEN", token)
         .stdin(std::process::Stdio::null())
         .output()
@@ -131,6 +137,28 @@ async fn the_requests_of_the_api_guide_work() {
     let said = String::from_utf8_lossy(&output.stderr);
     let answered = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{answered}\n\n{said}");
+    folder
+}
+
+#[tokio::test]
+async fn the_requests_of_the_api_guide_work() {
+    run_with_server("docs/api.md", 7).await;
+}
+
+#[tokio::test]
+async fn the_guide_to_many_devices_works() {
+    let folder = run_with_server("docs/provisioning.md", 6).await;
+    let text = fs::read_to_string(root().join("docs/provisioning.md")).expect("the guide");
+    let keys = folder.path().join("keys");
+    // What the guide's table says is there.
+    for name in ["devices.csv", "kiosk-001/auth.key", "kiosk-001/user-data", "kiosk-050/auth.key"] {
+        assert!(keys.join(name).is_file(), "{name}");
+        assert!(name.contains("050") || text.contains(&format!("`{name}`")), "{name}");
+    }
+    let table = fs::read_to_string(keys.join("devices.csv")).expect("a table");
+    assert_eq!(table.lines().count(), 51);
+    assert!(!table.contains("rpoak_"), "no secrets");
+    assert!(!folder.path().join("payload.txt").exists(), "it held the token");
 }
 
 #[tokio::test]
