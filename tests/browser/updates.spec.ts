@@ -171,6 +171,38 @@ async function organisation(server: Server, page: Page, person: Person): Promise
   return root;
 }
 
+test("a library that is longer than the menu is searched", async ({ page, person, target }, info) => {
+  test.setTimeout(120_000);
+  const artefact = await target.artefact("zebra", "#!/bin/sh\necho zebra\n");
+  await signIn(page, person);
+  await add(page, artefact);
+  const headers = { origin: new URL(page.url()).origin, "sec-fetch-site": "same-origin" };
+  for (let n = 0; n < 200; n += 1) {
+    const form = { name: `kiosk ${n}`, uri: artefact.uri, checksum: artefact.checksum };
+    const made = await page.request.post("/remote-update/artefacts/new", { form, headers, maxRedirects: 0 });
+    expect(made.status()).toBe(303);
+  }
+  const artefacts = String(info.config.metadata["artefacts"]);
+  await openForm(page);
+  await expect(page.getByLabel("Artefact", { exact: true }).locator("option")).toHaveCount(200);
+  await look(page, "updates-menu", artefacts);
+  await page.getByLabel("Search artefacts").fill("zEb");
+  await page.keyboard.press("Enter");
+  await expect(page.getByLabel("Artefact", { exact: true }).locator("option")).toHaveText(["zebra"]);
+  await page.getByRole("button", { name: "Deploy", exact: true }).click();
+  await expect(state(page)).toHaveText("Succeeded");
+  await page.goto("/remote-update/rollouts/new?query=host");
+  await look(page, "updates-rollout-menu", artefacts);
+  await page.getByLabel("Search artefacts").fill("nothing like it");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("No artefact’s name begins with “nothing like it”.")).toBeVisible();
+  await expect(page.getByRole("button", { name: "Preview" })).toHaveCount(0);
+  await look(page, "updates-rollout-menu-nothing", artefacts);
+  await page.getByLabel("Search artefacts").fill("zebra");
+  await page.keyboard.press("Enter");
+  await expect(page.getByLabel("Devices")).toHaveValue("host");
+});
+
 test("members look and change nothing", async ({ page, browser, server, mail, person, target }) => {
   test.setTimeout(120_000);
   await signIn(page, person);
