@@ -2,7 +2,7 @@
 //!
 //! A script gets the workspace as its directory, no arguments, no input, no terminal, and an environment
 //! that does not depend on who started the updater. It may flood its output (it waits until that is
-//! taken), leave children behind (nobody waits for them, and they are killed, see [`leftovers`]: what shall
+//! taken), leave children behind (nobody waits for them, and they are killed, see `leftovers.rs`: what shall
 //! stay running is a unit's business) or never end (all of it is killed).
 
 use super::leftovers;
