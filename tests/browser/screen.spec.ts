@@ -197,27 +197,41 @@ for (const transport of ["udp", "tcp"] as const) {
   });
 }
 
-test("WayVNC crashes in mid-session: the window says so, and reconnects", async ({ page, device, desktop }) => {
+test("WayVNC crashes in mid-session: the window says so, and is back by itself when WayVNC is", async ({ page, device, desktop }, info) => {
   const screen = await ScreenWindow.open(page, await address(page));
   await desktop.crash();
-  await screen.ended(/VNC server ended the connection/);
-  // Nobody is offered what is not there.
-  await screen.button("Reconnect").click();
-  await screen.ended(/No Wayland desktop|WayVNC is not running|not available/);
+  await screen.waits(/VNC server ended the connection.* gives up in 5 minutes/);
   await expect.poll(async () => (await device.connect("status")).stdout).toContain("Screen sharing: unavailable");
+  // Nobody is offered what is not there, and asking for it does not end the waiting.
+  await screen.button("Reconnect").click();
+  await screen.waits(/No Wayland desktop|WayVNC is not running|not available/);
+  await look(page, "screen-waiting", String(info.config.metadata["artefacts"]));
   await desktop.share();
-  await screen.reconnect();
+  await screen.live();
   await screen.type("echo again > again");
   await expect.poll(() => desktop.read("again")).toBe("again\n");
+
+  // Whoever does not want to wait leaves.
+  await desktop.crash();
+  await screen.waits(/VNC server ended the connection/);
+  await screen.button("Disconnect").click();
+  await screen.ended(/You disconnected/);
 });
 
-test("the compositor restarts: the window says so, and reconnects", async ({ page, desktop }) => {
+test("the compositor restarts: the window waits for it; for one that stays away it gives up after five minutes", async ({ page, desktop }) => {
+  await page.clock.install();
   const screen = await ScreenWindow.open(page, await address(page));
   await desktop.restart();
-  await screen.ended(/VNC server ended the connection/);
-  await screen.reconnect();
+  await screen.waits(/VNC server ended the connection/);
+  await screen.live();
   await screen.type("echo anew > anew");
   await expect.poll(() => desktop.read("anew")).toBe("anew\n");
+  await desktop.crash();
+  await screen.waits(/VNC server ended the connection/);
+  await page.clock.fastForward("05:01");
+  await screen.ended(/did not come back within five minutes/);
+  await desktop.share();
+  await screen.reconnect();
 });
 
 test("`vnc off` ends the screen and not the shell, and the dashboard shows it", async ({ page, context, device }) => {

@@ -199,5 +199,9 @@ pub enum Control {
     Bye {
         /// A sentence for people.
         reason: String,
+        /// What was behind the session is gone and may come back by itself: from the device, when the desktop
+        /// ended. Another session may then be asked for after a while.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
 }

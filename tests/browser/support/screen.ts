@@ -51,6 +51,12 @@ export class ScreenWindow {
     await expect(this.page.locator("#curtain")).toContainText(reason);
   }
 
+  /** It says why there is no picture, and tries to get it back by itself. */
+  async waits(reason: RegExp): Promise<void> {
+    await expect(this.state).toHaveAttribute("data-state", "reconnecting", { timeout: 30_000 });
+    await expect(this.page.locator("#curtain-text")).toContainText(reason);
+  }
+
   /** Reconnects, again if it is too early: the server hears a moment after the device that the screen is back. */
   async reconnect(): Promise<void> {
     await expect(async () => {

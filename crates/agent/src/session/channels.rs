@@ -138,7 +138,7 @@ fn on_control(binary: bool, data: &[u8]) -> Heard {
     }
     match serde_json::from_slice(data) {
         Ok(Control::Ping { seq }) => Heard::Ping(seq),
-        Ok(Control::Bye { reason }) => Heard::Bye(reason),
+        Ok(Control::Bye { reason, .. }) => Heard::Bye(reason),
         Ok(Control::Away) => Heard::Away,
         Ok(Control::Pong { .. }) | Err(_) => Heard::Unknown,
     }

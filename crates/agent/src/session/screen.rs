@@ -20,7 +20,8 @@ const GREETING: &[u8] = b"RFB ";
 /// How long it may take to begin.
 const GREETING_WITHIN: Duration = Duration::from_secs(10);
 
-const CLOSED: &str = "The desktop's VNC server ended the connection.";
+/// The desktop may start again.
+pub(super) const CLOSED: &str = "The desktop's VNC server ended the connection.";
 const SILENT: &str = "The desktop's VNC server does not answer.";
 const STUCK: &str = "The desktop's VNC server does not take what is sent to it.";
 

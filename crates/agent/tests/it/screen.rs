@@ -77,6 +77,7 @@ async fn bytes_go_both_ways_unchanged() {
 
     visit.input.send(Input::End { reason: "Enough.".to_owned() }).await.expect("runs");
     assert_eq!(visit.until_ended().await, "Enough.");
+    assert!(!visit.may_return());
     // The VNC server learns of it too.
     let rest = tokio::time::timeout(PATIENCE, desktop.read(&mut heard)).await.expect("in time");
     assert_eq!(rest.expect("reads"), 0);
@@ -137,6 +138,8 @@ async fn what_the_server_said_last_arrives_before_the_end() {
     assert_eq!(reason, "The desktop's VNC server ended the connection.");
     visit.until("all of it", |it| it.bytes.len() == GREETING.len() + 200_000).await;
     assert_eq!(visit.bye(), Some(reason.as_str()));
+    // It may start again, and the browser is told to look.
+    assert!(visit.may_return());
 }
 
 #[tokio::test]

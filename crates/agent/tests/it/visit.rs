@@ -190,9 +190,14 @@ impl Visit {
 
     pub fn bye(&self) -> Option<&str> {
         self.control.iter().find_map(|it| match it {
-            Control::Bye { reason } => Some(reason.as_str()),
+            Control::Bye { reason, .. } => Some(reason.as_str()),
             _ => None,
         })
+    }
+
+    /// Whether the goodbye said that what is gone may come back.
+    pub fn may_return(&self) -> bool {
+        self.control.iter().any(|it| matches!(it, Control::Bye { again: true, .. }))
     }
 
     pub fn type_in(&self, text: &str) {

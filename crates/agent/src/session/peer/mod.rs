@@ -11,6 +11,7 @@ use super::channels::Channels;
 use super::flow::{self, Flow};
 use super::kept::Hold;
 use super::net::{Network, Ready};
+use super::screen::CLOSED;
 use super::shell::Read;
 use super::work::{Ending, Work};
 use super::{Input, Output, Refusal, SessionSettings};
@@ -57,6 +58,8 @@ pub(crate) struct Peer {
     coming: Option<Coming>,
     /// The browser is gone, and may come back to its shell.
     vanished: bool,
+    /// What was behind the session is gone, and may come back.
+    may_return: bool,
     phase: Phase,
     outbox: VecDeque<Output>,
     candidates_heard: usize,
@@ -110,6 +113,7 @@ impl Peer {
             hold: None,
             coming: None,
             vanished: false,
+            may_return: false,
             phase: Phase::Connecting,
             outbox: VecDeque::from([Output::Answer(Answer::Accepted { sdp: answer })]),
             candidates_heard: 0,
@@ -283,6 +287,7 @@ impl Peer {
         if room >= MAX_MESSAGE
             && let Some(ending) = self.work.ending(now)
         {
+            self.may_return = matches!(ending, Ending::Screen(CLOSED));
             let reason = match ending {
                 Ending::Shell(words) => {
                     self.say_shell(&words);

@@ -87,7 +87,8 @@ impl Peer {
                 // What was ended on purpose is handed to nobody.
                 self.hold = None;
                 self.work.hang_up();
-                self.say_control(&Control::Bye { reason: reason.to_owned() });
+                let again = self.may_return && matches!(self.phase, Phase::WorkOver { .. });
+                self.say_control(&Control::Bye { reason: reason.to_owned(), again });
                 self.phase = Phase::Leaving { reason: reason.to_owned(), until: now + FAREWELL };
             }
             Phase::Leaving { .. } | Phase::Over { .. } => {}

@@ -1,6 +1,7 @@
 // The shared screen's window: opens a session as soon as it is looked at, and says where it stands.
 import { type Beginning, begin, first } from "../session/early";
 import { options, withReturn } from "../session/address";
+import { Attempts } from "../session/attempts";
 import { mark, markFirst } from "../session/marks";
 import { Window } from "../session/window";
 import { filesAside } from "../files/aside";
@@ -15,13 +16,50 @@ const LOOK = 2_000;
 const host = document.getElementById("desktop") as HTMLElement;
 const name = document.body.dataset["name"] ?? "the device";
 
-let session: ScreenSession | undefined;
+/** Milliseconds for which a desktop that is gone is waited for. */
+const WAITED = 300_000;
+/** Milliseconds after which a desktop that came back counts as there: one that ends again and again is not waited for
+ *  anew each time. */
+const STEADY = 20_000;
 
-const view = new Window(
-  name,
-  () => connect(begin()),
-  () => session?.leave("You disconnected."),
-);
+let session: ScreenSession | undefined;
+/** The attempts to get back to a desktop that is gone. */
+let attempts: Attempts | undefined;
+let steady: ReturnType<typeof setTimeout> | undefined;
+
+const view = new Window(name, () => (attempts ? attempts.now() : connect(begin())), disconnect);
+
+function disconnect(): void {
+  const waiting = attempts !== undefined && !session?.isLive;
+  forget();
+  session?.leave("You disconnected.");
+  if (waiting) view.show("ended", "You disconnected.");
+}
+
+function forget(): void {
+  clearTimeout(steady);
+  attempts?.stop();
+  attempts = undefined;
+}
+
+let lastReason = "";
+
+/** The desktop is gone, and may come back: asks for it until it is there. */
+function goBack(why: string): void {
+  clearTimeout(steady);
+  attempts ??= new Attempts(
+    performance.now() + WAITED,
+    () => connect(begin()),
+    () => {
+      forget();
+      view.show("error", `${lastReason} The desktop did not come back within five minutes.`);
+    },
+  );
+  lastReason = why;
+  view.trying(attempts.until, "Waiting for the desktop", why);
+  attempts.later();
+}
+
 const viewer = new Viewer(host);
 const toolbar = new Toolbar(viewer, host);
 new Clipboard(viewer);
@@ -31,16 +69,19 @@ function statistics(of: ScreenSession): void {
 }
 
 function connect(beginning: Beginning): void {
+  let shown = false;
   const mine = new ScreenSession(
     {
-      waiting: () => view.show("waiting"),
-      connecting: () => view.show("connecting"),
+      waiting: () => attempts ?? view.show("waiting"),
+      connecting: () => attempts ?? view.show("connecting"),
       reached: (channel) =>
         viewer.attach(channel, {
           connected: () => mine.agreed(),
           shown() {
             if (!mine.isLive) return;
             markFirst("screen");
+            shown = true;
+            if (attempts) steady = setTimeout(forget, STEADY);
             view.show("live");
             viewer.focus();
             statistics(mine);
@@ -62,9 +103,17 @@ function connect(beginning: Beginning): void {
       ended(reason, failed) {
         toolbar.letGo();
         viewer.detach();
+        // A desktop that was never there is not waited for.
+        const waiting = attempts !== undefined && (failed || !shown);
+        if (!mine.isHopeless && (waiting || (shown && mine.mayReturn))) return goBack(reason);
+        forget();
         view.show(failed ? "error" : "ended", reason);
       },
-      signIn: (path) => location.assign(withReturn(path)),
+      signIn(path) {
+        if (!attempts) return location.assign(withReturn(path));
+        forget();
+        view.show("error", "Sign in again to get back to the desktop.");
+      },
     },
     options(),
   );

@@ -3,7 +3,7 @@
 import { mark } from "./marks";
 import { type Control, HEARTBEAT, messages, readControl } from "./protocol";
 import type { Beginning } from "./early";
-import { type FromDevice, Signalling } from "./signalling";
+import { type FromDevice, Refused, Signalling } from "./signalling";
 
 /** Milliseconds that the device may take to answer the offer. */
 const ANSWER_WITHIN = 15_000;
@@ -98,8 +98,14 @@ export abstract class Link {
     return false;
   }
 
+  /** Whether what was lost may come back by itself. */
+  mayReturn = false;
+  /** Whether another attempt would be refused as well. */
+  isHopeless = false;
+
   /** The connection is gone without a word from the device. */
   protected vanished(): void {
+    this.mayReturn = true;
     this.end(this.lost, true);
   }
 
@@ -127,6 +133,7 @@ export abstract class Link {
         this.happened.signIn(location);
         return;
       }
+      this.isHopeless = error instanceof Refused && error.isFinal;
       this.end(error instanceof Error ? error.message : "The session could not start.", true);
     }
   }
@@ -240,7 +247,10 @@ export abstract class Link {
     this.heard();
     const message = readControl(String(data));
     if (message?.type === "ping") this.sayControl({ type: "pong", seq: message.seq });
-    else if (message?.type === "bye") this.end(message.reason, false);
+    else if (message?.type === "bye") {
+      this.mayReturn = message.again === true;
+      this.end(message.reason, false);
+    }
     else if (message?.type === "pong") {
       const at = this.pinged.get(message.seq);
       if (at === undefined) return;

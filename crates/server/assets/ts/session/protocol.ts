@@ -5,8 +5,8 @@ export const MAX_MESSAGE = 16 * 1024;
 /** Milliseconds between two heartbeats. */
 export const HEARTBEAT = 5_000;
 
-/** `away`: the page goes, and may come back to what the device keeps. */
-export type Control = { type: "ping"; seq: number } | { type: "pong"; seq: number } | { type: "away" } | { type: "bye"; reason: string };
+/** `away`: the page goes, and may come back to what the device keeps. `again`: what is gone on the device may come back. */
+export type Control = { type: "ping"; seq: number } | { type: "pong"; seq: number } | { type: "away" } | { type: "bye"; reason: string; again?: boolean };
 
 /** An object in JSON; nothing for anything else. */
 export function parsed(text: string): Record<string, unknown> | undefined {
@@ -36,7 +36,7 @@ export function readControl(text: string): Control | undefined {
     case "pong":
       return typeof value["seq"] === "number" ? { type: value["type"], seq: value["seq"] } : undefined;
     case "bye":
-      return { type: "bye", reason: sentence(value["reason"], "The device ended the session.") };
+      return { type: "bye", reason: sentence(value["reason"], "The device ended the session."), again: value["again"] === true };
     default:
       return undefined;
   }

@@ -8,6 +8,8 @@ export class Refused extends Error {
     message: string,
     /** Where the person has to go first, to sign in again. */
     readonly location?: string,
+    /** The device is not there for this person any more. */
+    readonly isFinal = false,
   ) {
     super(message);
   }
@@ -53,7 +55,7 @@ async function refusal(answer: Response): Promise<Refused> {
           ? "The server could not answer. Try again in a moment."
           : "The server refused the session.";
   const location = localPath(body["location"]) ?? (answer.status === 401 ? "/sign-in?return_to=" : undefined);
-  return new Refused(sentence(body["message"] ?? body["error_description"], words), location);
+  return new Refused(sentence(body["message"] ?? body["error_description"], words), location, answer.status === 404);
 }
 
 async function send(method: string, address: string, body?: unknown, keepalive = false): Promise<Response> {

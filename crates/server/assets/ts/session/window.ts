@@ -91,6 +91,22 @@ export class Window {
     this.countdown = setInterval(tick, 1000);
   }
 
+  /** What was shown is gone for now: says why, and how long it is tried to get it back. */
+  trying(giveUpAt: number, title: string, why: string): void {
+    this.show("reconnecting");
+    element("state-text").textContent = title;
+    element("curtain-title").textContent = title;
+    element("curtain").hidden = false;
+    element("reconnect").hidden = false;
+    const tick = (): void => {
+      const seconds = Math.max(0, Math.ceil((giveUpAt - performance.now()) / 1000));
+      const left = seconds < 60 ? `${seconds} s` : `${Math.ceil(seconds / 60)} minutes`;
+      element("curtain-text").textContent = `${why} This window connects again by itself as soon as that is possible, and gives up in ${left}.`;
+    };
+    tick();
+    this.countdown = setInterval(tick, 1000);
+  }
+
   private detail(): void {
     const words = [this.path, this.trip === undefined ? "" : `${this.trip < 10 ? this.trip.toFixed(1) : Math.round(this.trip)} ms`];
     element("state-detail").textContent = words.filter(Boolean).join(" · ");

@@ -14,9 +14,6 @@ export interface Kept {
 
 /** Milliseconds for which a device keeps a shell. */
 export const KEPT = 120_000;
-/** First and longest wait between two attempts, in milliseconds. */
-const FIRST = 1_000;
-const LONGEST = 15_000;
 
 const key = (device: string): string => `bramble-shell-${device}`;
 
@@ -41,51 +38,5 @@ export function take(device: string): Kept | undefined {
     return Date.now() - at < KEPT ? { token, session } : undefined;
   } catch {
     return undefined;
-  }
-}
-
-/** How long to wait before the next attempt: longer each time, and never the same for all. */
-export function wait(attempt: number, random = Math.random()): number {
-  return Math.min(FIRST * 2 ** attempt, LONGEST) * (0.5 + random / 2);
-}
-
-/** Attempts to get back, until one succeeds or the time is over. */
-export class Attempts {
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private count = 0;
-  private readonly again = (): void => this.now();
-
-  constructor(
-    /** When the device gives the shell up, on the page's clock. */
-    readonly until: number,
-    private readonly attempt: () => void,
-    private readonly over: () => void,
-  ) {
-    addEventListener("online", this.again);
-  }
-
-  /** Tries after a wait, or gives up. */
-  later(): void {
-    clearTimeout(this.timer);
-    if (performance.now() >= this.until) {
-      this.stop();
-      this.over();
-      return;
-    }
-    const left = this.until - performance.now();
-    this.timer = setTimeout(() => this.attempt(), Math.min(wait(this.count), left));
-    this.count += 1;
-  }
-
-  /** Tries at once if it waits. */
-  private now(): void {
-    if (this.timer === undefined) return;
-    this.count = 0;
-    this.later();
-  }
-
-  stop(): void {
-    clearTimeout(this.timer);
-    removeEventListener("online", this.again);
   }
 }

@@ -22,6 +22,7 @@ test("what the device says is read, what it should not say is not", () => {
   assert.equal(readShell("[]"), undefined);
   assert.deepEqual(readControl('{"type":"pong","seq":7}'), { type: "pong", seq: 7 });
   assert.equal(readControl('{"type":"pong","seq":"7"}'), undefined);
+  assert.deepEqual(readControl('{"type":"bye","reason":"Gone.","again":true}'), { type: "bye", reason: "Gone.", again: true });
 });
 
 test("a pasted text cannot leave the paste mode or press keys", () => {
