@@ -288,7 +288,7 @@ base("an administrator switches it off for an organisation; a member cannot", as
   await expect(page.getByText("Nobody can transfer files")).toBeVisible();
   await look(page, "organisation-settings-without-files", artefacts);
   await expect(files.state).toHaveAttribute("data-state", /ended|error/, { timeout: 15_000 });
-  await expect(files.page.locator("#curtain")).toContainText("The session was ended");
+  await expect(files.page.locator("#curtain")).toContainText("An administrator switched file transfer off for this organisation.");
   await files.page.getByRole("button", { name: "Reconnect" }).click();
   await expect(files.page.locator("#curtain")).toContainText("File transfer is switched off for the devices of Kiosks");
 

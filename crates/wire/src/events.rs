@@ -59,6 +59,9 @@ pub enum Command {
     EndSession {
         /// Session id.
         id: SessionId,
+        /// A sentence for the person in the browser; empty if there is none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
     /// The device was deleted or its token revoked: forget the token.
     SignOut {},
@@ -147,7 +150,10 @@ mod tests {
             ServerEvent::Welcome { sid: "a\"b".into() },
             ServerEvent::ConfirmSubscription,
             ServerEvent::Ping { now: 5 },
-            ServerEvent::Command(Command::EndSession { id: SessionId(uuid::Uuid::nil()) }),
+            ServerEvent::Command(Command::EndSession {
+                id: SessionId(uuid::Uuid::nil()),
+                reason: "Over.".into(),
+            }),
         ];
         for event in all {
             let bytes = event.to_bytes();
@@ -156,6 +162,11 @@ mod tests {
             let data = text.lines().find_map(|l| l.strip_prefix("data: ")).expect("data");
             assert_eq!(ServerEvent::parse(name, data), Some(event));
         }
+        // An older server gives no reason.
+        let nil = SessionId(uuid::Uuid::nil());
+        let unexplained = Command::EndSession { id: nil, reason: String::new() };
+        let data = format!(r#"{{"command":"end_session","data":{{"id":"{nil}"}}}}"#);
+        assert_eq!(ServerEvent::parse(None, &data), Some(ServerEvent::Command(unexplained)));
         assert_eq!(ServerEvent::parse(Some("news"), "{}"), None);
         assert_eq!(ServerEvent::parse(None, r#"{"command":"dance","data":{}}"#), None);
     }

@@ -207,6 +207,9 @@ fn clock_off(before: i64, ahead: i64) -> i64 {
     }
 }
 
+/// Longest reason that is passed on, in characters.
+const MOST_REASON: usize = 300;
+
 /// Does what the server orders. Returns a reason if that is to forget the sign-in.
 fn obey(shared: &Arc<Shared>, credential: &Arc<Credential>, command: Command) -> Option<&'static str> {
     match command {
@@ -216,7 +219,11 @@ fn obey(shared: &Arc<Shared>, credential: &Arc<Credential>, command: Command) ->
             shared.sessions.announced(id, Arc::clone(credential), allowed);
         }
         Command::Candidate { id, candidate } => shared.sessions.candidate(id, candidate),
-        Command::EndSession { id } => shared.sessions.end(id, "The session was ended."),
+        Command::EndSession { id, reason } => {
+            let reason = bramble_model::text::clip(&reason, MOST_REASON);
+            let known = if reason.is_empty() { "The session was ended." } else { &reason };
+            shared.sessions.end(id, known);
+        }
         Command::SignOut {} => return Some(ORDERED),
         Command::Deploy { id } => {
             tracing::info!(deployment.id = %id, "the server ordered an update");

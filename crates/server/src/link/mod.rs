@@ -227,7 +227,7 @@ mod tests {
         let older = all(older).await;
         assert!(older.ends_with("}\"}\n\n"), "only greeted: {older}");
         assert!(link.is_online(device), "the older's end does not make it lost");
-        assert!(link.send(device, Command::EndSession { id: SessionId(Uuid::nil()) }));
+        assert!(link.send(device, Command::EndSession { id: SessionId(Uuid::nil()), reason: String::new() }));
         link.disconnect(device, Some(Command::SignOut {}));
         let newer = all(newer).await;
         let (session, out) = (newer.find("end_session"), newer.find("sign_out"));

@@ -388,9 +388,9 @@ pub fn tell_ended(app: &App, ended: &[Session], reason: &str) {
 
 fn tell(app: &App, ended: &[Session], reason: &str, failed: bool) {
     for session in ended {
-        app.link.send(session.device, Command::EndSession { id: session.id });
-        app.relay_end_session(session.id);
         let reason = reason.to_owned();
+        app.link.send(session.device, Command::EndSession { id: session.id, reason: reason.clone() });
+        app.relay_end_session(session.id);
         let last = if failed { BrowserEvent::Error { reason } } else { BrowserEvent::End { reason } };
         app.signalling.end(session.id, last, app.clock.now());
         app.live.tell(Change { account: session.account, device: Some(session.device) });

@@ -90,7 +90,7 @@ async fn a_device_without_it_or_with_it_switched_off_is_not_asked() {
     let (session, _) = offered(&ann, &mut device).await;
     device.describe(json!({ "capabilities": { "files": "available" } })).await;
     let id: SessionId = session.parse().expect("an id");
-    assert_eq!(device.order().await, Some(ServerEvent::Command(Command::EndSession { id })));
+    assert_eq!(device.told_to_end().await.0, id);
     assert!(!ann.get(&format!("/devices/{}/shell", device.id)).await.body.contains("files-button"));
 }
 
@@ -174,7 +174,8 @@ async fn an_administrator_switches_it_off_for_everybody_and_a_member_cannot() {
         assert_eq!(ann.post(&switch, &[]).await.status, StatusCode::CONFLICT, "a form that says neither");
         assert_eq!(ann.post(&switch, &[("allowed", "no")]).await.status, StatusCode::SEE_OTHER);
         let id: SessionId = session.parse().expect("an id");
-        assert_eq!(device.order().await, Some(ServerEvent::Command(Command::EndSession { id })));
+        let (told, why) = device.told_to_end().await;
+        assert_eq!((told, why.as_str()), (id, "An administrator switched file transfer off for this organisation."));
         for person in [&ann, &mem] {
             let (status, text) = ask(person, &device).await;
             assert_eq!(status, StatusCode::CONFLICT);

@@ -30,8 +30,9 @@ async fn a_session_is_fetched_started_and_its_words_carried() {
     assert_eq!(sent.body["candidate"]["candidate"], "candidate:1");
     assert_eq!(device.status().await.shell_sessions, 1);
 
-    server.send(&ServerEvent::Command(Command::EndSession { id }));
-    running.told_to_end().await;
+    let reason = "Somebody ended it.\u{202e}".to_owned();
+    server.send(&ServerEvent::Command(Command::EndSession { id, reason }));
+    assert_eq!(running.told_to_end().await, "Somebody ended it.");
     running.ended("The session was ended.").await;
     let state = server.nth(1, Method::POST, &format!("/client/sessions/{id}/state")).await;
     assert_eq!(state.body, json!({ "state": "ended", "reason": "The session was ended." }));

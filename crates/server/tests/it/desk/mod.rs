@@ -17,8 +17,8 @@ use bramble_server::front_door::ClientAddress;
 use bramble_server::linking::keys;
 use bramble_server::{accounts, artefacts, deployments, mail, organisations, routes};
 use bramble_store::testing::{Engine, TestDatabase};
-use bramble_wire::events::ServerEvent;
-use bramble_wire::{AccountId, ArtefactId, DeploymentId, DeviceId, UserId};
+use bramble_wire::events::{Command, ServerEvent};
+use bramble_wire::{AccountId, ArtefactId, DeploymentId, DeviceId, SessionId, UserId};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -452,5 +452,13 @@ impl Device {
         let (name, data) = self.events.as_mut().expect("online").next().await?;
         let name = Some(name.as_str()).filter(|name| !name.is_empty());
         Some(ServerEvent::parse(name, &data).expect("a known event"))
+    }
+
+    /// The session that it is told to end next, and why.
+    pub async fn told_to_end(&mut self) -> (SessionId, String) {
+        match self.order().await {
+            Some(ServerEvent::Command(Command::EndSession { id, reason })) => (id, reason),
+            other => panic!("{other:?} instead of an end"),
+        }
     }
 }

@@ -58,7 +58,7 @@ async fn every_way_to_end_a_session_reaches_its_device() {
     assert_eq!(kept["ids"], json!([stays]), "the other browser's goes on");
 
     ann.post(&format!("/devices/{}/sign-out", device.id), &[]).await;
-    assert_eq!(device.order().await, order(Command::EndSession { id: id(&stays) }));
+    assert_eq!(device.told_to_end().await.0, id(&stays));
     assert_eq!(device.order().await, order(Command::SignOut {}));
     assert_eq!(device.order().await, None);
 }
@@ -75,7 +75,7 @@ async fn linking_again_ends_sessions() {
     let form = [("decision", "approve"), ("name", "x"), ("entry", &*entry), ("account", &*account)];
     let done = ann.post(&format!("/verify/{}", asked.text("user_code")), &form).await;
     assert_eq!(done.status, StatusCode::OK, "{}", done.body);
-    assert_eq!(device.order().await, order(Command::EndSession { id: id(&session) }));
+    assert_eq!(device.told_to_end().await.0, id(&session));
     assert_eq!(device.order().await, order(Command::SignOut {}));
 }
 
@@ -92,7 +92,7 @@ async fn sync_keeps_what_may_go_on_and_ends_the_rest() {
     let unknown = SessionId(uuid::Uuid::nil()).to_string();
     let answer = device.call("POST", "/client/sessions/sync", json!({ "ids": [kept, unknown] })).await.json();
     assert_eq!(answer["ids"], json!([kept]));
-    assert_eq!(device.order().await, order(Command::EndSession { id: id(&lost) }));
+    assert_eq!(device.told_to_end().await.0, id(&lost));
     assert_eq!(device.order().await, order(Command::Session { id: id(&waiting) }), "announced again");
     desk.sql("UPDATE users SET disabled_at = 1").await;
     let answer = device.call("POST", "/client/sessions/sync", json!({ "ids": [kept] })).await.json();

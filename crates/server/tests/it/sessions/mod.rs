@@ -52,7 +52,7 @@ async fn connected(person: &Person, device: &mut Device) -> String {
 }
 
 async fn ended_at_the_device(device: &mut Device, session: &str) {
-    assert_eq!(device.order().await, order(Command::EndSession { id: id(session) }));
+    assert_eq!(device.told_to_end().await.0, id(session));
     let gone = device.call("POST", &of_device(session, "state"), json!({ "state": "connected" })).await;
     assert_eq!(gone.status, StatusCode::NOT_FOUND);
 }
