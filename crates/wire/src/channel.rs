@@ -3,7 +3,8 @@
 //! The browser opens the channels before its offer, all ordered and reliable: [`CONTROL`] in every
 //! session and one named after the session's kind. On [`SHELL`] a binary message is terminal bytes
 //! and a text message is JSON: [`ToShell`] from the browser, [`FromShell`] from the device. On
-//! [`FILES`] it is much the same, see [`crate::files`]. On [`CONTROL`] both sides send [`Control`] as text.
+//! [`FILES`] it is much the same, see [`crate::files`]. On [`VNC`] a binary message is bytes of the VNC server's
+//! protocol and a text message [`ToScreen`] or [`FromScreen`]. On [`CONTROL`] both sides send [`Control`] as text.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -175,6 +176,40 @@ pub enum FromShell {
     Error {
         /// A sentence for people.
         message: String,
+    },
+}
+
+/// Browser to device, as text on [`VNC`]. Binary messages there are the VNC server's own protocol.
+///
+/// ```
+/// # use bramble_wire::channel::ToScreen;
+/// let it: ToScreen = serde_json::from_str(r#"{"type":"show","display":"HDMI-A-2"}"#)?;
+/// assert_eq!(it, ToScreen::Show { display: "HDMI-A-2".to_owned() });
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum ToScreen {
+    /// Show this display instead. The browser sends no bytes until [`FromScreen::Showing`].
+    Show {
+        /// One of [`FromScreen::Displays`].
+        display: String,
+    },
+}
+
+/// Device to browser, as text on [`VNC`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum FromScreen {
+    /// The desktop has these displays, of which it shows one; sent at the start where there are two or more.
+    Displays {
+        /// Their names, as the compositor calls them.
+        names: Vec<String>,
+    },
+    /// The bytes that follow are a new connection to the VNC server, which shows this display.
+    Showing {
+        /// Its name.
+        display: String,
     },
 }
 

@@ -24,20 +24,22 @@ export class Desktop {
     readonly folder: string,
     private sway: Running,
     private readonly device: Device,
+    private readonly outputs: number,
   ) {}
 
-  /** Starts it, and shares it with the device's daemon. */
-  static async of(device: Device): Promise<Desktop> {
+  /** Starts it, and shares it with the device's daemon. Each display after the first is 800 pixels wide. */
+  static async of(device: Device, outputs = 1): Promise<Desktop> {
     const folder = mkdtempSync(join(tmpdir(), "bramble-desktop-"));
     chmodSync(folder, 0o700);
-    writeFileSync(join(folder, "sway.conf"), CONFIG);
+    const more = Array.from({ length: outputs - 1 }, (_, at) => `output HEADLESS-${at + 2} resolution 800x600\n`);
+    writeFileSync(join(folder, "sway.conf"), more.join("") + CONFIG);
     if (process.getuid?.() === 0) chownSync(folder, NOBODY, NOBODY);
-    const desktop = new Desktop(folder, Desktop.startSway(folder), device);
+    const desktop = new Desktop(folder, Desktop.startSway(folder, outputs), device, outputs);
     await desktop.share();
     return desktop;
   }
 
-  private static startSway(folder: string): Running {
+  private static startSway(folder: string, outputs: number): Running {
     const env = {
       PATH: process.env["PATH"],
       HOME: folder,
@@ -46,7 +48,7 @@ export class Desktop {
       WLR_BACKENDS: "headless",
       WLR_RENDERER: "pixman",
       WLR_LIBINPUT_NO_DEVICES: "1",
-      WLR_HEADLESS_OUTPUTS: "1",
+      WLR_HEADLESS_OUTPUTS: String(outputs),
       LANG: "C.UTF-8",
       PS1: "$ ",
     };
@@ -85,7 +87,7 @@ export class Desktop {
     await this.sway.end("SIGKILL");
     await this.wayvnc?.end("SIGTERM");
     for (const name of ["wayland-1", "wayland-1.lock"]) rmSync(join(this.folder, name), { force: true });
-    this.sway = Desktop.startSway(this.folder);
+    this.sway = Desktop.startSway(this.folder, this.outputs);
     await this.share();
   }
 

@@ -129,6 +129,7 @@ mod tests {
             vnc: Feature::Allowed,
             vnc_reason: None,
             vnc_sessions: 0,
+            virtual_screen: None,
             shell: Feature::Allowed,
             shell_sessions: 2,
             ota: Feature::Unavailable,

@@ -4,7 +4,7 @@ use super::{Failure, Place, commands, say};
 use crate::{
     local_api::Request,
     session::ScreenSettings,
-    state::{ScreenChoice, SecretText},
+    state::{ScreenChoice, ScreenSize, SecretText},
 };
 use clap::Subcommand;
 use std::{
@@ -21,6 +21,12 @@ const MOST_PASSWORD: u64 = 256;
 pub(super) enum Choice {
     /// This user's Wayland desktop, through WayVNC
     Wayland,
+    /// The same, and while no desktop runs a virtual one that is started for whoever opens a session
+    Virtual {
+        /// Its size in pixels
+        #[arg(value_name = "WIDTHxHEIGHT", default_value_t)]
+        size: ScreenSize,
+    },
     /// Another VNC server of this machine, for example x11vnc
     Vnc {
         /// Its Unix socket, or its port like 127.0.0.1:5900
@@ -35,8 +41,13 @@ pub(super) fn run(place: &Place, choice: &Choice) -> Result<ExitCode, Failure> {
     if !cfg!(feature = "screen") {
         return Err(Failure::new(commands::NO_SCREEN));
     }
+    let mut virtual_screen = None;
     let (choice, shown) = match choice {
         Choice::Wayland => (None, "this user's Wayland desktop".to_owned()),
+        Choice::Virtual { size } => {
+            virtual_screen = Some(*size);
+            (None, format!("this user's Wayland desktop, and a virtual one of {size} while none runs"))
+        }
         Choice::Vnc { address, password_file } => {
             ScreenSettings::check(address).map_err(Failure::new)?;
             let password = password_file.as_deref().map(password).transpose()?;
@@ -46,7 +57,7 @@ pub(super) fn run(place: &Place, choice: &Choice) -> Result<ExitCode, Failure> {
             )
         }
     };
-    let note = commands::done(commands::ask(place, &Request::Screen { choice })?)?;
+    let note = commands::done(commands::ask(place, &Request::Screen { choice, virtual_screen })?)?;
     say(&format!("✓ Screen sharing shows {shown}"));
     if let Some(note) = note {
         say(&format!("It is not available at the moment. {note}"));

@@ -9,6 +9,7 @@ use crate::{
 };
 
 const COMPOSITOR: &str = "Wayland compositor available";
+const VIRTUAL: &str = "Virtual screen can be started when a session is opened";
 const SERVICES: &str = "Screen sharing services enabled and active";
 
 /// Runs them.
@@ -21,8 +22,15 @@ pub(super) fn run(place: &Place) -> Vec<Check> {
         let cure = why.map(|why| format!("{why} Start it, or run rpi-connect screen wayland"));
         return vec![Check::of(SERVICES, cure.map_or(Ok(()), Err))];
     }
+    let virtual_screen = place.folder.settings().ok().and_then(|settings| settings.virtual_screen);
+    if let Some(size) = virtual_screen.filter(|_| desktop::compositors().is_empty()) {
+        let screen = ScreenSettings::at(place.folder.vnc_socket());
+        screen.choose_virtual(size);
+        let why = screen::problem(&place.platform, Some(&screen));
+        return vec![Check::of(VIRTUAL, why.map_or(Ok(()), Err))];
+    }
     let compositor = if desktop::compositors().is_empty() {
-        Err("no Wayland desktop runs for this user; log in to one, or run rpi-connect vnc off".to_owned())
+        Err("no Wayland desktop runs for this user; log in to one, run rpi-connect screen virtual to let sessions start one, or run rpi-connect vnc off".to_owned())
     } else {
         Ok(())
     };

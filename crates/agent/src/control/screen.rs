@@ -30,8 +30,14 @@ pub fn problem(platform: &Platform, screen: Option<&ScreenSettings>) -> Option<S
     }
     let text = if !desktop::has_wayvnc(platform) {
         "WayVNC is not installed on the device (sudo apt install wayvnc)."
+    } else if screen.is_virtual() {
+        // It is started for whoever opens a session.
+        if desktop::has_sway(platform) {
+            return None;
+        }
+        "No Wayland desktop runs on the device, and a virtual screen needs sway, which is not installed (sudo apt install sway)."
     } else if desktop::compositors().is_empty() {
-        "No Wayland desktop runs on the device for this user."
+        "No Wayland desktop runs on the device for this user (rpi-connect screen virtual lets a session start one)."
     } else {
         "WayVNC is not running on the device (systemctl --user start rpi-connect-wayvnc)."
     };

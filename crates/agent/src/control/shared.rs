@@ -7,7 +7,7 @@ use crate::{
     local_api::{Feature, Status},
     platform::Platform,
     session::{FilesSettings, ScreenSettings, files_are_supported},
-    state::{FolderError, ScreenChoice, Settings, StateFolder, StoredToken},
+    state::{FolderError, ScreenChoice, ScreenSize, Settings, StateFolder, StoredToken},
     update::{
         self,
         trust::{Trust, TrustedKey},
@@ -141,7 +141,7 @@ impl Shared {
     #[must_use]
     pub fn with_screen(self, screen: Option<ScreenSettings>) -> Self {
         if let Some(screen) = &screen {
-            screen.choose(self.settings().screen);
+            apply(screen, &self.settings());
         }
         Self { screen, ..self }
     }
@@ -237,11 +237,19 @@ impl Shared {
         FilesSettings::of_current_user(self.settings().files_root.as_deref())
     }
 
-    /// Shares another VNC server, or the desktop's own again. Sessions with the one before end.
-    pub fn choose_screen(&self, choice: Option<ScreenChoice>) -> Result<(), FolderError> {
-        self.change_settings(|settings| settings.screen.clone_from(&choice))?;
+    /// Shares another VNC server, or the desktop's own again, with or without a virtual one while there is none.
+    /// Sessions with the one before end.
+    pub fn choose_screen(
+        &self,
+        choice: Option<ScreenChoice>,
+        virtual_screen: Option<ScreenSize>,
+    ) -> Result<(), FolderError> {
+        self.change_settings(|settings| {
+            settings.screen = choice;
+            settings.virtual_screen = virtual_screen;
+        })?;
         if let Some(screen) = &self.screen {
-            screen.choose(choice);
+            apply(screen, &self.settings());
         }
         self.sessions.end_kind(SessionKind::Vnc, "Another screen was chosen on the device.");
         self.touch();
@@ -356,6 +364,7 @@ impl Shared {
             vnc: feature(vnc),
             vnc_reason,
             vnc_sessions: self.sessions.count(SessionKind::Vnc),
+            virtual_screen: self.screen.as_ref().and_then(|_| self.settings().virtual_screen),
             shell: if self.settings().shell { Feature::Allowed } else { Feature::Disallowed },
             shell_sessions: self.sessions.count(SessionKind::Shell),
             ota: feature(self.ota()),
@@ -368,6 +377,13 @@ impl Shared {
             version: VERSION.to_owned(),
             problem: problem.or(trouble),
         }
+    }
+}
+
+fn apply(screen: &ScreenSettings, settings: &Settings) {
+    match (&settings.screen, settings.virtual_screen) {
+        (None, Some(size)) => screen.choose_virtual(size),
+        (choice, _) => screen.choose(choice.clone()),
     }
 }
 

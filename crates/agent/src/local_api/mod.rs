@@ -8,7 +8,7 @@
 pub mod client;
 pub mod server;
 
-use crate::state::{ScreenChoice, SecretText, ServerUrl};
+use crate::state::{ScreenChoice, ScreenSize, SecretText, ServerUrl};
 use bramble_wire::DeviceId;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -59,6 +59,9 @@ pub enum Request {
         /// Which; the desktop's own if `None`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         choice: Option<ScreenChoice>,
+        /// The size of the virtual one that stands in for the desktop while there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        virtual_screen: Option<ScreenSize>,
     },
     /// What to trust for remote updates.
     OtaTrust,
@@ -134,6 +137,9 @@ pub struct Status {
     pub vnc_reason: Option<String>,
     /// Its sessions.
     pub vnc_sessions: usize,
+    /// The size of the screen that stands in for a desktop while none runs, where that is switched on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_screen: Option<ScreenSize>,
     /// Remote shell.
     pub shell: Feature,
     /// Its sessions.

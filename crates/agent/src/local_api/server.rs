@@ -9,7 +9,7 @@ use crate::{
     },
     session::FilesSettings,
     session::ScreenSettings,
-    state::{ScreenChoice, SecretText, ServerUrl},
+    state::{ScreenChoice, ScreenSize, SecretText, ServerUrl},
 };
 use std::{
     fs, io,
@@ -134,7 +134,7 @@ async fn answer(request: Request, writer: &mut OwnedWriteHalf, shared: &Shared, 
             Ok(()) => Reply::Done { note: on.then(|| shared.vnc().1).flatten() },
             Err(error) => Reply::Failed { why: error.to_string() },
         },
-        Request::Screen { choice } => screen(shared, choice),
+        Request::Screen { choice, virtual_screen } => screen(shared, choice, virtual_screen),
         Request::Shell { on } => match shared.allow_shell(on) {
             Ok(()) => Reply::Done { note: None },
             Err(error) => Reply::Failed { why: error.to_string() },
@@ -181,7 +181,7 @@ fn files(shared: &Shared, on: bool, root: Option<PathBuf>) -> Reply {
     }
 }
 
-fn screen(shared: &Shared, choice: Option<ScreenChoice>) -> Reply {
+fn screen(shared: &Shared, choice: Option<ScreenChoice>, virtual_screen: Option<ScreenSize>) -> Reply {
     let failed = |why: String| Reply::Failed { why };
     if shared.screen().is_none() {
         return failed(crate::control::screen::NOT_BUILT.to_owned());
@@ -189,7 +189,7 @@ fn screen(shared: &Shared, choice: Option<ScreenChoice>) -> Reply {
     if let Some(Err(why)) = choice.as_ref().map(|choice| ScreenSettings::check(&choice.address)) {
         return failed(why.to_string());
     }
-    match shared.choose_screen(choice) {
+    match shared.choose_screen(choice, virtual_screen) {
         Ok(()) => Reply::Done { note: shared.vnc().1 },
         Err(error) => failed(error.to_string()),
     }

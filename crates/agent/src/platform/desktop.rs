@@ -10,6 +10,14 @@ use std::{
 /// Where Debian puts the VNC server, below the root.
 const WAYVNC: &str = "usr/bin/wayvnc";
 
+/// And the compositor that needs no monitor.
+const SWAY: &str = "usr/bin/sway";
+
+/// Whether a virtual screen can be started.
+pub fn has_sway(platform: &Platform) -> bool {
+    platform.root().join(SWAY).exists()
+}
+
 /// Whether the VNC server is installed.
 pub fn has_wayvnc(platform: &Platform) -> bool {
     platform.root().join(WAYVNC).exists()
@@ -21,6 +29,11 @@ pub fn compositors() -> Vec<PathBuf> {
     let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let named = env::var_os("WAYLAND_DISPLAY").filter(|name| !name.is_empty());
     found(runtime.as_deref(), named.as_deref().map(Path::new))
+}
+
+/// Those whose sockets are in this folder.
+pub fn compositors_in(runtime: &Path) -> Vec<PathBuf> {
+    found(Some(runtime), None)
 }
 
 fn found(runtime: Option<&Path>, named: Option<&Path>) -> Vec<PathBuf> {

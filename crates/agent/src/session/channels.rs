@@ -1,6 +1,8 @@
 //! The channels of a session: which is which, and what the messages on them mean.
 
-use bramble_wire::channel::{CONTROL, Control, FILES, MAX_MESSAGE, SHELL, ShellToken, ToShell};
+use bramble_wire::channel::{
+    CONTROL, Control, FILES, MAX_MESSAGE, SHELL, ShellToken, ToScreen, ToShell, VNC,
+};
 use bramble_wire::files::ToFiles;
 use str0m::channel::{ChannelData, ChannelId};
 
@@ -45,6 +47,8 @@ pub(crate) enum Heard {
     Watch(ShellToken),
     Invite,
     StopWatching,
+    /// Another display is wanted.
+    Show(String),
     /// About files; `None` if it was not understood.
     Files(Option<ToFiles>),
     /// Bytes for what is behind the session, where the message itself holds them.
@@ -117,7 +121,14 @@ fn on_work(label: &str, binary: bool, data: &[u8]) -> Heard {
         let words = if data.len() > MOST_TEXT { None } else { serde_json::from_slice(data).ok() };
         return Heard::Files(words);
     }
-    if label != SHELL || data.len() > MOST_TEXT {
+    if data.len() > MOST_TEXT {
+        return Heard::Unknown;
+    }
+    if label == VNC {
+        let words = serde_json::from_slice(data);
+        return words.map_or(Heard::Unknown, |ToScreen::Show { display }| Heard::Show(display));
+    }
+    if label != SHELL {
         return Heard::Unknown;
     }
     match serde_json::from_slice(data) {
@@ -147,14 +158,17 @@ fn on_control(binary: bool, data: &[u8]) -> Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bramble_wire::channel::VNC;
 
     fn on_shell(binary: bool, data: &[u8]) -> Heard {
         on_work(SHELL, binary, data)
     }
 
     #[test]
-    fn a_screen_takes_bytes_and_no_words() {
+    fn a_screen_takes_bytes_and_few_words() {
+        let show = br#"{"type":"show","display":"HDMI-A-2"}"#;
+        assert_eq!(on_work(VNC, false, show), Heard::Show("HDMI-A-2".to_owned()));
+        assert_eq!(on_shell(false, show), Heard::Unknown);
+        assert_eq!(on_work(VNC, false, &[b' '; MOST_TEXT + 1]), Heard::Unknown);
         assert_eq!(on_work(VNC, true, b"RFB 003.008\n"), Heard::Bytes);
         assert_eq!(on_work(VNC, false, br#"{"type":"start","cols":80,"rows":24}"#), Heard::Unknown);
     }

@@ -12,6 +12,7 @@
 
 mod channels;
 mod credit;
+mod desk;
 mod files;
 mod flow;
 mod kept;
@@ -22,6 +23,7 @@ mod pty;
 mod queue;
 mod rfb;
 mod screen;
+mod screen_settings;
 mod shell;
 mod tail;
 mod vnc_server;
@@ -32,8 +34,9 @@ pub use files::FilesSettings;
 pub(crate) use files::is_supported as files_are_supported;
 pub use kept::Keeper;
 pub use probe::{Reached, probe};
+pub use screen_settings::ScreenSettings;
 pub use shell::ShellSettings;
-pub use vnc_server::{ScreenError, ScreenSettings};
+pub use vnc_server::ScreenError;
 
 use bramble_wire::SessionId;
 use bramble_wire::channel::{HEARTBEAT_TIMEOUT_SECONDS, KEPT_SECONDS};
@@ -142,7 +145,7 @@ pub fn start(
     output: mpsc::Sender<Output>,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
-        match accept(&id, &offer, &settings) {
+        match accept(&id, &offer, &settings).await {
             Ok(peer) => Box::new(peer).run(input, output).await,
             Err(error) => {
                 tracing::info!(session.id = %id, reason = %error, "session refused");
@@ -177,7 +180,7 @@ pub(crate) enum Refusal {
     NoSocket(#[from] std::io::Error),
 }
 
-fn accept(id: &SessionId, offer: &Offer, settings: &SessionSettings) -> Result<peer::Peer, Refusal> {
+async fn accept(id: &SessionId, offer: &Offer, settings: &SessionSettings) -> Result<peer::Peer, Refusal> {
     if offer.sdp.len() > MAX_SDP {
         return Err(Refusal::BadOffer);
     }
@@ -189,7 +192,7 @@ fn accept(id: &SessionId, offer: &Offer, settings: &SessionSettings) -> Result<p
         SessionKind::Vnc if !offer.permissions.input => return Err(Refusal::WatchOnly),
         SessionKind::Vnc => {
             let screen = settings.screen.as_ref().ok_or(Refusal::NoScreen)?;
-            Work::Screen(Box::new(Screen::open(screen)?))
+            Work::Screen(Box::new(Screen::open(screen).await?))
         }
         SessionKind::Files if !offer.permissions.files => return Err(Refusal::FilesForbidden),
         SessionKind::Files => {

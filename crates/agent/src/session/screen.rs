@@ -1,16 +1,21 @@
 //! The shared screen: bytes between the browser's channel and the VNC server, one connection per session,
 //! with bounded queues both ways. What the bytes say is between the browser and the VNC server; only the
 //! first four are looked at, so that a wrong program on the socket is told apart. Where the server asks for
-//! a password, the beginning is spoken here (`rfb`).
+//! a password, the beginning is spoken here (`rfb`). A desktop with several displays is offered display by
+//! display: another one is another connection, on the same channel.
 
 use super::pty::{PtyEvent, Wants};
 use super::queue::Queue;
 use super::rfb::{Handshake, STRANGE};
+use super::screen_settings::{Desktop, Keep, Reached, ScreenSettings};
 use super::shell::Read;
-use super::vnc_server::{ScreenError, ScreenSettings, Stream};
+use super::vnc_server::{ScreenError, Stream};
+use bramble_wire::channel::FromScreen;
 use std::io;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// Bytes from the browser that the VNC server has not read yet: the largest clipboard and some keys. They
 /// cannot be dropped, because what follows would be misread; a server that reads nothing is left.
@@ -23,12 +28,21 @@ const GREETING_WITHIN: Duration = Duration::from_secs(10);
 /// The desktop may start again.
 pub(super) const CLOSED: &str = "The desktop's VNC server ended the connection.";
 const SILENT: &str = "The desktop's VNC server does not answer.";
+const NO_DISPLAY: &str = "This display of the device cannot be shown. It may have been unplugged.";
 const STUCK: &str = "The desktop's VNC server does not take what is sent to it.";
 
 /// The screen's side of a session.
 #[derive(Debug)]
 pub(crate) struct Screen {
+    settings: ScreenSettings,
     stream: Stream,
+    /// What was started for it, and ends without it.
+    keep: Keep,
+    desktop: Option<Desktop>,
+    /// Said before more bytes.
+    words: Option<FromScreen>,
+    /// The display that was chosen, on its way.
+    coming: Option<Coming>,
     /// Until both sides are through it, where a password is asked for.
     handshake: Option<Box<Handshake>>,
     input: Queue,
@@ -37,13 +51,26 @@ pub(crate) struct Screen {
     over: Option<&'static str>,
 }
 
+/// Another display, and its name.
+#[derive(Debug)]
+struct Coming {
+    display: String,
+    reached: oneshot::Receiver<Result<Reached, ScreenError>>,
+}
+
 impl Screen {
     /// Connects to the VNC server.
-    pub(crate) fn open(settings: &ScreenSettings) -> Result<Self, ScreenError> {
-        let (stream, password) = settings.connect()?;
+    pub(crate) async fn open(settings: &ScreenSettings) -> Result<Self, ScreenError> {
+        let Reached { stream, password, keep, desktop } = settings.open().await?;
         let handshake = password.map(|password| Box::new(Handshake::new(password)));
+        let words = desktop.as_ref().map(|it| FromScreen::Displays { names: it.displays.clone() });
         Ok(Self {
+            settings: settings.clone(),
             stream,
+            keep,
+            desktop,
+            words,
+            coming: None,
             handshake,
             input: Queue::new(MOST_INPUT),
             since: Instant::now(),
@@ -52,8 +79,56 @@ impl Screen {
         })
     }
 
+    /// Shows another display. What the browser sends until then belonged to the connection before.
+    pub(crate) fn show(&mut self, display: &str) {
+        let known = self.desktop.as_ref().filter(|it| it.displays.iter().any(|name| name == display));
+        let Some(desktop) = known.filter(|_| self.coming.is_none() && self.over.is_none()) else { return };
+        let (tell, reached) = oneshot::channel();
+        let (settings, desktop) = (self.settings.clone(), desktop.clone());
+        let name = display.to_owned();
+        tokio::spawn(async move {
+            // Nobody waits for it any more: then it ends.
+            let _ = tell.send(settings.open_display(desktop, name).await);
+        });
+        self.coming = Some(Coming { display: display.to_owned(), reached });
+        self.input = Queue::new(MOST_INPUT);
+    }
+
+    /// Goes on with the display that has come.
+    fn switch(&mut self, display: String, reached: Result<Reached, ScreenError>) {
+        match reached {
+            Ok(reached) => {
+                self.stream = reached.stream;
+                // The former one ends with its last viewer.
+                drop(std::mem::replace(&mut self.keep, reached.keep));
+                self.handshake = None;
+                self.since = Instant::now();
+                self.greeted = 0;
+                self.words = Some(FromScreen::Showing { display });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a display cannot be shown");
+                self.over = Some(NO_DISPLAY);
+            }
+        }
+    }
+
+    fn say(words: &FromScreen, buffer: &mut [u8]) -> Read {
+        let Ok(text) = serde_json::to_vec(words) else { return Read::Nothing };
+        // Names are few and short.
+        let Some(room) = buffer.get_mut(..text.len()) else { return Read::Nothing };
+        room.copy_from_slice(&text);
+        Read::Words(text.len())
+    }
+
     /// Fills the buffer with what the VNC server sent, as far as there is any.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
+        if let Some(words) = self.words.take() {
+            return Self::say(&words, buffer);
+        }
+        if self.coming.is_some() {
+            return Read::Nothing;
+        }
         if self.handshake.is_some() {
             return self.shake_hands(buffer);
         }
@@ -118,6 +193,9 @@ impl Screen {
 
     /// Takes what the browser sent.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
+        if self.coming.is_some() {
+            return;
+        }
         let own = self.handshake.as_mut().map_or(Ok(0), |handshake| handshake.hear_viewer(bytes));
         let bytes = match own {
             Ok(own) => &bytes[own..],
@@ -146,8 +224,21 @@ impl Screen {
     }
 
     /// Waits for whatever of these comes first. Safe to drop and call again.
-    pub(crate) async fn event(&self, wants: Wants) -> PtyEvent {
+    pub(crate) async fn event(&mut self, wants: Wants) -> PtyEvent {
         std::future::poll_fn(|cx| {
+            if let Some(coming) = &mut self.coming {
+                let Poll::Ready(reached) = Pin::new(&mut coming.reached).poll(cx) else {
+                    return Poll::Pending;
+                };
+                let display = std::mem::take(&mut coming.display);
+                self.coming = None;
+                // The task that would tell is gone.
+                self.switch(display, reached.unwrap_or(Err(ScreenError::NoWayVnc)));
+                return Poll::Ready(PtyEvent::Output);
+            }
+            if wants.output && self.words.is_some() {
+                return Poll::Ready(PtyEvent::Output);
+            }
             let there = match &self.handshake {
                 Some(handshake) if !handshake.to_viewer.is_empty() => true,
                 // It is the browser's turn.
@@ -168,7 +259,8 @@ impl Screen {
 
     /// When to look again whether the VNC server has begun.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        (self.greeted == 0 && self.over.is_none()).then(|| self.since + GREETING_WITHIN)
+        (self.greeted == 0 && self.over.is_none() && self.coming.is_none())
+            .then(|| self.since + GREETING_WITHIN)
     }
 
     /// Why it is over, once it is.

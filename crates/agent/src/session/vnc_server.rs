@@ -1,7 +1,5 @@
-//! Where the desktop's VNC server is, and whether it may be talked to: WayVNC's own socket, or another server
-//! of this machine that its owner chose, on a Unix socket or a loopback port.
+//! A VNC server of this machine, on a Unix socket or a loopback port, and whether it may be talked to.
 
-use crate::state::{ScreenChoice, SecretText};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -10,11 +8,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::watch;
 
 /// The flag of a socket that listens, in `/proc/net/unix` (`__SO_ACCEPTCON`).
 const LISTENING: u32 = 0x10000;
@@ -25,22 +21,9 @@ const REACH: Duration = Duration::from_millis(100);
 /// Longest address that is read.
 const MOST_ADDRESS: usize = 255;
 
-/// Where the VNC server is. All clones follow what is chosen.
-#[derive(Clone, Debug)]
-pub struct ScreenSettings {
-    socket: PathBuf,
-    chosen: Arc<watch::Sender<Option<Chosen>>>,
-}
-
-#[derive(Clone, Debug)]
-struct Chosen {
-    place: Result<Place, ScreenError>,
-    address: String,
-    password: Option<SecretText>,
-}
-
+/// A VNC server of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+pub(super) enum Server {
     Socket(PathBuf),
     Port(SocketAddr),
 }
@@ -62,6 +45,12 @@ pub enum ScreenError {
     /// The chosen address is none.
     #[error("The chosen VNC server cannot be used: {0}.")]
     Address(&'static str),
+    /// One that this device starts did not.
+    #[error("WayVNC does not start for this display of the device.")]
+    NoWayVnc,
+    /// No virtual screen; why.
+    #[error("The virtual screen of this device does not start: {0}.")]
+    NoVirtual(String),
     /// It takes no connection at the moment.
     #[error("The VNC server of this device's desktop is too busy. Try again in a moment.")]
     Busy,
@@ -70,96 +59,46 @@ pub enum ScreenError {
     Io(String),
 }
 
-impl ScreenSettings {
-    /// The VNC server that listens there, until another is chosen.
-    pub fn at(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into(), chosen: Arc::new(watch::Sender::new(None)) }
-    }
-
-    /// The path of the desktop's own socket.
-    pub fn socket(&self) -> &Path {
-        &self.socket
-    }
-
-    /// Takes another VNC server, or none but the desktop's own. An address that is none is refused when
-    /// somebody looks.
-    pub fn choose(&self, choice: Option<ScreenChoice>) {
-        self.chosen.send_replace(choice.map(|choice| Chosen {
-            place: place(&choice.address),
-            address: choice.address,
-            password: choice.password,
-        }));
-    }
-
-    /// Whether something is an address, in words for the person who gave it.
-    pub fn check(address: &str) -> Result<(), ScreenError> {
-        place(address).map(|_| ())
-    }
-
-    /// The address that was chosen, if one was.
-    pub fn chosen(&self) -> Option<String> {
-        self.chosen.borrow().as_ref().map(|chosen| chosen.address.clone())
-    }
-
-    /// Comes when another is chosen from now on, also before this is first waited for.
-    pub(crate) fn changed(&self) -> impl Future<Output = ()> + use<> {
-        let mut chosen = self.chosen.subscribe();
-        async move {
-            // It fails once nobody can choose any more.
-            if chosen.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+impl Server {
+    /// Whether it is this user's and listens, without bothering it with a connection.
+    pub(super) fn look(&self) -> Result<(), ScreenError> {
+        match self {
+            Self::Socket(socket) => look(socket),
+            Self::Port(port) => look_at_port(*port),
         }
     }
 
-    /// Whether a VNC server of this user listens, without bothering it with a connection.
-    pub fn look(&self) -> Result<(), ScreenError> {
-        match self.place()? {
-            (Place::Socket(socket), _) => look(&socket),
-            (Place::Port(port), _) => look_at_port(port),
-        }
-    }
-
-    /// Connects, and hands out the password to talk to it with.
-    pub(super) fn connect(&self) -> Result<(Stream, Option<SecretText>), ScreenError> {
-        let (place, password) = self.place()?;
-        let stream = match place {
-            Place::Socket(socket) => register(reach(&socket)?).map(Stream::Unix),
-            Place::Port(port) => {
-                look_at_port(port)?;
-                let stream = reach_port(port).map(Stream::Tcp);
+    pub(super) fn connect(&self) -> Result<Stream, ScreenError> {
+        let stream = match self {
+            Self::Socket(socket) => register(reach(socket)?).map(Stream::Unix),
+            Self::Port(port) => {
+                look_at_port(*port)?;
+                let stream = reach_port(*port).map(Stream::Tcp);
                 // Whoever listened before and after is the one that was reached.
-                look_at_port(port)?;
+                look_at_port(*port)?;
                 stream
             }
         };
-        Ok((stream.map_err(|error| ScreenError::Io(error.to_string()))?, password))
-    }
-
-    fn place(&self) -> Result<(Place, Option<SecretText>), ScreenError> {
-        match &*self.chosen.borrow() {
-            Some(chosen) => Ok((chosen.place.clone()?, chosen.password.clone())),
-            None => Ok((Place::Socket(self.socket.clone()), None)),
-        }
+        stream.map_err(|error| ScreenError::Io(error.to_string()))
     }
 }
 
 /// Reads an address: a socket's absolute path, or a port of this machine. Names are not looked up: what they
 /// mean is decided elsewhere.
-fn place(address: &str) -> Result<Place, ScreenError> {
+pub(super) fn server_at(address: &str) -> Result<Server, ScreenError> {
     let bad = ScreenError::Address;
     if address.len() > MOST_ADDRESS {
         return Err(bad("its address is too long"));
     }
     if address.starts_with('/') {
-        return Ok(Place::Socket(PathBuf::from(address)));
+        return Ok(Server::Socket(PathBuf::from(address)));
     }
     let port: SocketAddr =
         address.parse().map_err(|_| bad("its address must be a socket's path or like 127.0.0.1:5900"))?;
     if !port.ip().is_loopback() || port.port() == 0 {
         return Err(bad("its port must be on this machine, like 127.0.0.1:5900"));
     }
-    Ok(Place::Port(port))
+    Ok(Server::Port(port))
 }
 
 /// Whether a VNC server of this user listens, without bothering it with a connection.
@@ -333,28 +272,29 @@ mod tests {
     #[test]
     fn a_server_that_was_killed_is_not_running() {
         let place = tempfile::tempdir().expect("a folder");
-        let screen = ScreenSettings::at(place.path().join("vnc.sock"));
-        assert_eq!(screen.look(), Err(ScreenError::NotRunning));
-        let listener = UnixListener::bind(screen.socket()).expect("binds");
-        assert_eq!(screen.look(), Ok(()));
+        let socket = place.path().join("vnc.sock");
+        let server = Server::Socket(socket.clone());
+        assert_eq!(server.look(), Err(ScreenError::NotRunning));
+        let listener = UnixListener::bind(&socket).expect("binds");
+        assert_eq!(server.look(), Ok(()));
         drop(listener);
-        assert!(screen.socket().exists());
-        assert_eq!(screen.look(), Err(ScreenError::NotRunning));
-        assert_eq!(screen.connect().map(|_| ()), Err(ScreenError::NotRunning));
+        assert!(socket.exists());
+        assert_eq!(server.look(), Err(ScreenError::NotRunning));
+        assert_eq!(server.connect().map(|_| ()), Err(ScreenError::NotRunning));
     }
 
     #[test]
     fn a_file_is_no_socket() {
         let place = tempfile::tempdir().expect("a folder");
-        let screen = ScreenSettings::at(place.path().join("vnc.sock"));
-        std::fs::write(screen.socket(), "").expect("a file");
-        assert!(matches!(screen.look(), Err(ScreenError::Io(_))));
+        let socket = place.path().join("vnc.sock");
+        std::fs::write(&socket, "").expect("a file");
+        assert!(matches!(Server::Socket(socket).look(), Err(ScreenError::Io(_))));
     }
 
     #[test]
     fn only_this_machine_is_an_address() {
         for good in ["/run/x11vnc.sock", "127.0.0.1:5900", "127.0.0.2:1", "[::1]:5901"] {
-            assert!(place(good).is_ok(), "{good}");
+            assert!(server_at(good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -368,9 +308,9 @@ mod tests {
             "example.org:5900",
             "[::ffff:192.0.2.7]:5900",
         ] {
-            assert!(matches!(place(bad), Err(ScreenError::Address(_))), "{bad}");
+            assert!(matches!(server_at(bad), Err(ScreenError::Address(_))), "{bad}");
         }
-        assert!(place(&format!("/{}", "x".repeat(MOST_ADDRESS))).is_err());
+        assert!(server_at(&format!("/{}", "x".repeat(MOST_ADDRESS))).is_err());
     }
 
     #[test]

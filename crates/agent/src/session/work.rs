@@ -72,6 +72,13 @@ impl Work {
         }
     }
 
+    pub(crate) fn screen(&mut self) -> Option<&mut Screen> {
+        match self {
+            Self::Screen(screen) => Some(screen),
+            Self::Shell(_) | Self::Watch(_) | Self::Files(_) => None,
+        }
+    }
+
     /// Bytes that the browser is ready to take. A VNC viewer asks for each picture and files have
     /// their own credit, so they need none here.
     pub(crate) fn credit(&mut self) -> usize {

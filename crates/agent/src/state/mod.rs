@@ -20,5 +20,5 @@ pub use server_url::{
     Configured, ServerUrl, ServerUrlError, VARIABLE as SERVER_VARIABLE, configured_identity,
     configured_server,
 };
-pub use settings::{ScreenChoice, Settings};
+pub use settings::{ScreenChoice, ScreenSize, Settings, SizeError};
 pub use token::StoredToken;

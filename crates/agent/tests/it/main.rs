@@ -21,6 +21,7 @@ mod session;
 mod session_bus;
 mod systemd;
 mod update;
+mod virtual_screen;
 mod visit;
 mod watch;
 mod x11;

@@ -5,9 +5,9 @@ use super::{
     fake_server::FakeServer,
 };
 use bramble_agent::{
-    local_api::{Feature, Reply, Request},
+    local_api::{Feature, Reply, Request, Status},
     session::ScreenSettings,
-    state::{ScreenChoice, SecretText},
+    state::{ScreenChoice, ScreenSize, SecretText},
 };
 use bramble_wire::{
     SessionId,
@@ -155,7 +155,10 @@ async fn another_vnc_server_is_chosen_its_password_kept_and_its_absence_explaine
     let address = listener.local_addr().expect("bound").to_string();
     let password = Some(SecretText::new("canary-8".into()));
     let choice = ScreenChoice { address: address.clone(), password };
-    assert_eq!(device.ask(Request::Screen { choice: Some(choice) }).await, Reply::Done { note: None });
+    assert_eq!(
+        device.ask(Request::Screen { choice: Some(choice), virtual_screen: None }).await,
+        Reply::Done { note: None }
+    );
     assert!(running.told_to_end().await.contains("Another screen was chosen"));
     running.ended("chosen").await;
     assert_eq!(device.status().await.vnc, Feature::Allowed);
@@ -167,7 +170,9 @@ async fn another_vnc_server_is_chosen_its_password_kept_and_its_absence_explaine
     // Nobody but this machine's own: the choice before stays.
     for bad in ["192.0.2.7:5900", "0.0.0.0:5900", "localhost:5900"] {
         let choice = Some(ScreenChoice { address: bad.into(), password: None });
-        let Reply::Failed { why } = device.ask(Request::Screen { choice }).await else { panic!("{bad}") };
+        let Reply::Failed { why } = device.ask(Request::Screen { choice, virtual_screen: None }).await else {
+            panic!("{bad}")
+        };
         assert!(why.contains("127.0.0.1:5900"), "{why}");
     }
     drop(listener);
@@ -186,8 +191,43 @@ async fn another_vnc_server_is_chosen_its_password_kept_and_its_absence_explaine
     let own = ScreenSettings::at(&vnc.path);
     let device = machine.start_with(|options| options.screen = Some(own)).await;
     assert_eq!(device.status().await.vnc, Feature::Unavailable);
-    assert_eq!(device.ask(Request::Screen { choice: None }).await, Reply::Done { note: None });
+    assert_eq!(
+        device.ask(Request::Screen { choice: None, virtual_screen: None }).await,
+        Reply::Done { note: None }
+    );
     assert_eq!(device.status().await.vnc, Feature::Allowed);
     assert!(!fs::read_to_string(&kept).expect("settings").contains("canary-8"));
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn a_virtual_screen_is_off_until_it_is_switched_on_and_needs_what_it_is_made_of() {
+    let (server, machine, vnc, mut device) = linked().await;
+    let reason = |status: &Status| status.vnc_reason.clone().unwrap_or_default();
+    let size: ScreenSize = "1024x768".parse().expect("a size");
+    let on = Request::Screen { choice: None, virtual_screen: Some(size) };
+    let Reply::Done { note: Some(note) } = device.ask(on).await else { panic!("no note") };
+    assert!(note.contains("WayVNC is not installed"), "{note}");
+    assert_eq!(device.status().await.virtual_screen, Some(size));
+    machine.write("root/usr/bin/wayvnc", "");
+    let status = device.status().await;
+    assert!(status.vnc == Feature::Unavailable && reason(&status).contains("needs sway"), "{status:?}");
+    machine.write("root/usr/bin/sway", "");
+    assert_eq!(device.status().await.vnc, Feature::Allowed);
+
+    device.stop().await;
+    let screen = ScreenSettings::at(&vnc.path);
+    device = machine.start_with(|options| options.screen = Some(screen)).await;
+    device.subscribed().await;
+    server
+        .nth_where(1, "enabled", |seen| {
+            seen.body["capabilities"]["vnc"] == "enabled" && seen.body["vnc_reason"] == ""
+        })
+        .await;
+    let off = Request::Screen { choice: None, virtual_screen: None };
+    assert!(matches!(device.ask(off).await, Reply::Done { note: Some(_) }));
+    let status = device.status().await;
+    assert!(reason(&status).contains("rpi-connect screen virtual"), "{status:?}");
+    assert_eq!(status.virtual_screen, None);
     device.stop().await;
 }

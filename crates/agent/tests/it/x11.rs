@@ -64,7 +64,7 @@ async fn visit(screen: &ScreenSettings) -> Visit {
 }
 
 /// Goes through the handshake as a viewer does that knows no password, up to the size of the screen.
-async fn sees_the_screen(mut visit: Visit) {
+pub async fn sees_the_screen(visit: &mut Visit) {
     visit.until("the greeting", |it| it.bytes.len() == 12).await;
     assert_eq!(visit.bytes, GREETING);
     visit.send_screen(GREETING);
@@ -99,7 +99,7 @@ async fn an_x11_desktop_on_a_port_with_a_password_which_stays_on_the_device() {
     let right = screen(&address, Some(PASSWORD));
     listens(&right).await;
     assert!(!format!("{right:?}").contains("canary"));
-    sees_the_screen(visit(&right).await).await;
+    sees_the_screen(&mut visit(&right).await).await;
 
     let mut refused = visit(&screen(&address, Some("canary-9"))).await;
     let reason = refused.until_ended().await;
@@ -107,7 +107,7 @@ async fn an_x11_desktop_on_a_port_with_a_password_which_stays_on_the_device() {
     // The server's own bytes, with its challenge, are nothing for the browser.
     assert!(refused.bytes.is_empty(), "{:?}", refused.bytes);
     // A wrong one does no harm to the next.
-    sees_the_screen(visit(&right).await).await;
+    sees_the_screen(&mut visit(&right).await).await;
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn an_x11_desktop_on_a_socket_without_a_password() {
     let _vnc = x11vnc(&display, &["-rfbport", "0", "-unixsock", path, "-nopw"]);
     let open = screen(path, None);
     listens(&open).await;
-    sees_the_screen(visit(&open).await).await;
+    sees_the_screen(&mut visit(&open).await).await;
 
     // One that asks for no password is not the one that the password is for.
     let mut other = visit(&screen(path, Some(PASSWORD))).await;

@@ -175,7 +175,10 @@ async fn an_administrator_switches_it_off_for_everybody_and_a_member_cannot() {
         assert_eq!(ann.post(&switch, &[("allowed", "no")]).await.status, StatusCode::SEE_OTHER);
         let id: SessionId = session.parse().expect("an id");
         let (told, why) = device.told_to_end().await;
-        assert_eq!((told, why.as_str()), (id, "An administrator switched file transfer off for this organisation."));
+        assert_eq!(
+            (told, why.as_str()),
+            (id, "An administrator switched file transfer off for this organisation.")
+        );
         for person in [&ann, &mem] {
             let (status, text) = ask(person, &device).await;
             assert_eq!(status, StatusCode::CONFLICT);

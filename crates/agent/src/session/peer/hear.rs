@@ -88,6 +88,13 @@ impl Peer {
                     files.hear(words);
                 }
             }
+            Heard::Show(display) => {
+                if self.input_allowed
+                    && let Some(screen) = self.work.screen()
+                {
+                    screen.show(&display);
+                }
+            }
             Heard::Bytes => {
                 if self.input_allowed {
                     self.work.take(&message.data);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { difference, keysymOf } from "./keysyms";
+import { readScreen } from "./protocol";
 import { bounded, fromRemote, MOST_TEXT, toRemote } from "./text";
 
 test("characters become keys, controls do not", () => {
@@ -39,4 +40,12 @@ test("a clipboard comes whole or not at all, and invalid UTF-8 byte by byte", ()
   assert.equal(bounded("€".repeat(MOST_TEXT / 2)), undefined);
   assert.equal(bounded(toRemote("€".repeat(MOST_TEXT / 4), false))?.length, MOST_TEXT / 4);
   assert.equal(bounded("caf\u00e9 \u00ff\u00c3"), "café ÿÃ");
+});
+
+test("words of the device about its displays", () => {
+  assert.deepEqual(readScreen('{"type":"displays","names":["HDMI-A-1",2,"DSI-1"]}'), { type: "displays", names: ["HDMI-A-1", "DSI-1"] });
+  assert.deepEqual(readScreen('{"type":"showing","display":"DSI-1"}'), { type: "showing", display: "DSI-1" });
+  for (const other of ["", "[]", "null", '{"type":"displays"}', '{"type":"showing","display":1}', '{"type":"later"}']) {
+    assert.equal(readScreen(other), undefined, other);
+  }
 });

@@ -6,6 +6,7 @@ import { mark, markFirst } from "../session/marks";
 import { Window } from "../session/window";
 import { filesAside } from "../files/aside";
 import { Clipboard } from "./clipboard";
+import { Displays } from "./displays";
 import { ScreenSession } from "./session";
 import { Toolbar } from "./toolbar";
 import { Viewer } from "./viewer";
@@ -63,6 +64,15 @@ function goBack(why: string): void {
 const viewer = new Viewer(host);
 const toolbar = new Toolbar(viewer, host);
 new Clipboard(viewer);
+const displays = new Displays(showDisplay);
+
+/** Looks at another display of the same desktop. */
+function showDisplay(display: string): void {
+  if (!session?.isLive) return;
+  toolbar.letGo();
+  viewer.detach();
+  session.show(display);
+}
 
 function statistics(of: ScreenSession): void {
   void of.connection().then((known) => view.connection(known));
@@ -89,6 +99,13 @@ function connect(beginning: Beginning): void {
           failed: (reason) => mine.fail(reason),
           about: (text) => view.about(text),
         }),
+      displays(names) {
+        const chosen = displays.offer(names);
+        if (chosen === undefined) return;
+        viewer.detach();
+        mine.show(chosen);
+      },
+      showing: (display) => displays.shows(display),
       interrupted(giveUpAt) {
         toolbar.letGo();
         viewer.accept(false);
@@ -103,6 +120,7 @@ function connect(beginning: Beginning): void {
       ended(reason, failed) {
         toolbar.letGo();
         viewer.detach();
+        displays.hide();
         // A desktop that was never there is not waited for.
         const waiting = attempts !== undefined && (failed || !shown);
         if (!mine.isHopeless && (waiting || (shown && mine.mayReturn))) return goBack(reason);

@@ -1,10 +1,15 @@
 // A shared screen: its channel carries the VNC server's bytes, which the viewer understands.
+import { readScreen, type ToScreen } from "./protocol";
 import { Link, type LinkEvents, type Options } from "../session/link";
 
 /** What happens in a screen's session, in order; `ended` is the last. */
 export interface ScreenEvents extends LinkEvents {
-  /** The VNC server can be talked to. */
+  /** The VNC server can be talked to; again after another display was chosen. */
   reached(channel: RawChannel): void;
+  /** The desktop has these displays to choose from. */
+  displays(names: string[]): void;
+  /** This one is shown from now on. */
+  showing(display: string): void;
 }
 
 /** The session's channel in the shape that the viewer takes: that of a WebSocket. */
@@ -46,8 +51,24 @@ export class ScreenSession extends Link {
   }
 
   protected override received(data: ArrayBuffer | string): void {
-    // Words in this channel belong to a later version.
-    if (data instanceof ArrayBuffer) this.raw?.onmessage?.({ data });
+    if (data instanceof ArrayBuffer) {
+      this.raw?.onmessage?.({ data });
+      return;
+    }
+    const message = readScreen(data);
+    if (message?.type === "displays") this.events.displays(message.names);
+    else if (message?.type === "showing") {
+      this.opened();
+      this.events.showing(message.display);
+    }
+  }
+
+  /** Asks for another display. What comes until it is there belongs to the former one. */
+  show(display: string): void {
+    this.raw?.close();
+    this.raw = undefined;
+    const message: ToScreen = { type: "show", display };
+    this.tellInOrder(JSON.stringify(message));
   }
 
   /** The viewer and the VNC server have agreed. */

@@ -77,7 +77,12 @@ export class Toolbar {
     });
     narrow.addEventListener("change", () => this.show(!narrow.matches));
     // The desktop keeps the focus, and a phone its keyboard.
-    for (const control of [bar, toggle]) control.addEventListener("pointerdown", (event) => event.preventDefault());
+    for (const control of [bar, toggle]) {
+      control.addEventListener("pointerdown", (event) => {
+        // A list would not open.
+        if (!(event.target instanceof HTMLSelectElement)) event.preventDefault();
+      });
+    }
     bar.addEventListener("click", (event) => {
       const key = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-key]") : null;
       const name = key?.dataset["key"];

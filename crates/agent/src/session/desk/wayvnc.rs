@@ -1,0 +1,96 @@
+//! A WayVNC that this device runs for one display of a desktop.
+
+use super::{LOOK, private_folder};
+use crate::session::vnc_server::{ScreenError, Server};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+
+/// How long it may take to listen.
+const START: Duration = Duration::from_secs(8);
+/// Before one that ended is started again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// It runs until this is dropped.
+#[derive(Debug)]
+pub(crate) struct OwnWayVnc {
+    // Ended before its folder goes.
+    _process: Child,
+    socket: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl OwnWayVnc {
+    /// Starts it for the compositor behind this socket. A compositor that has just started may have no output
+    /// yet, so one that ends at once is started again until the time is over.
+    pub(crate) async fn start(beside: &Path, display: &Path, output: &str) -> Result<Self, ScreenError> {
+        let until = Instant::now() + START;
+        let folder = private_folder(beside)?;
+        let socket = folder.path().join("vnc.sock");
+        let mut process = spawn(folder.path(), &socket, display, output)?;
+        while Server::Socket(socket.clone()).look().is_err() {
+            if Instant::now() >= until {
+                return Err(ScreenError::NoWayVnc);
+            }
+            if process.try_wait().is_ok_and(|status| status.is_some()) {
+                tokio::time::sleep(AGAIN).await;
+                // It could not listen where another has left its socket.
+                let _ = std::fs::remove_file(&socket);
+                process = spawn(folder.path(), &socket, display, output)?;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(Self { _process: process, socket, _folder: folder })
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+}
+
+fn spawn(folder: &Path, socket: &Path, display: &Path, output: &str) -> Result<Child, ScreenError> {
+    Command::new("wayvnc")
+        .args(["--config=/dev/null", "--render-cursor", "--unix-socket"])
+        .arg(format!("--output={output}"))
+        .arg(socket)
+        .env("WAYLAND_DISPLAY", display)
+        // Later versions listen for commands there, and two in one folder get in each other's way.
+        .env("XDG_RUNTIME_DIR", folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| ScreenError::Io(format!("WayVNC cannot be started: {error}")))
+}
+
+/// Those that run, one for each display.
+#[derive(Debug, Default)]
+pub(crate) struct WayVncs {
+    running: Mutex<HashMap<(PathBuf, String), Weak<OwnWayVnc>>>,
+}
+
+impl WayVncs {
+    /// The one for this display, which is started if none runs.
+    pub(crate) async fn of(
+        &self,
+        beside: &Path,
+        display: &Path,
+        output: &str,
+    ) -> Result<Arc<OwnWayVnc>, ScreenError> {
+        let mut running = self.running.lock().await;
+        running.retain(|_, one| one.strong_count() > 0);
+        let key = (display.to_owned(), output.to_owned());
+        let there = running.get(&key).and_then(Weak::upgrade);
+        if let Some(there) = there.filter(|one| Server::Socket(one.socket.clone()).look().is_ok()) {
+            return Ok(there);
+        }
+        let new = Arc::new(OwnWayVnc::start(beside, display, output).await?);
+        running.insert(key, Arc::downgrade(&new));
+        Ok(new)
+    }
+}

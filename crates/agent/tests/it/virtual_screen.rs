@@ -1,0 +1,139 @@
+//! A virtual screen for a machine without a desktop: a real sway and a real WayVNC, started for a session and
+//! stopped after the last.
+
+use crate::visit::{PATIENCE, Visit, settings};
+use crate::x11::sees_the_screen;
+use bramble_agent::session::{Input, ScreenSettings, SessionSettings};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// sway does not run as root, so tests that do run it as somebody else.
+const SWAY: &str = r#"#!/bin/sh
+echo $$ >> "$(dirname "$0")/started"
+if [ "$(id -u)" != 0 ]; then exec sway "$@"; fi
+chown 65534 "$XDG_RUNTIME_DIR"
+exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$XDG_RUNTIME_DIR" SHELL=/bin/sh sway "$@"
+"#;
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(sway: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        // So that somebody else gets through to what is theirs.
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711)).expect("permissions");
+        let place = Self { folder };
+        fs::write(place.sway(), sway).expect("a file");
+        fs::set_permissions(place.sway(), PermissionsExt::from_mode(0o755)).expect("permissions");
+        place
+    }
+
+    fn sway(&self) -> PathBuf {
+        self.folder.path().join("sway")
+    }
+
+    fn screen(&self, linger: Duration) -> ScreenSettings {
+        let screen =
+            ScreenSettings::at(self.folder.path().join("vnc.sock")).with_headless(self.sway(), linger);
+        screen.choose_virtual("640x480".parse().expect("a size"));
+        screen
+    }
+
+    /// The process of each that was started.
+    fn started(&self) -> Vec<u32> {
+        let text = fs::read_to_string(self.folder.path().join("started")).unwrap_or_default();
+        text.lines().map(|line| line.parse().expect("a number")).collect()
+    }
+
+    /// What is left of the folders of virtual screens.
+    fn folders(&self) -> usize {
+        let names = fs::read_dir(self.folder.path()).expect("a folder").flatten();
+        names.filter(|it| it.file_name().to_string_lossy().starts_with("rpi-connect-screen-")).count()
+    }
+}
+
+async fn visit(screen: &ScreenSettings) -> Visit {
+    Visit::to_screen(SessionSettings { screen: Some(screen.clone()), ..settings() }).await
+}
+
+/// Waits until that is so.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let came = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, came).await.is_ok(), "waited in vain for {what}");
+}
+
+fn runs(process: u32) -> bool {
+    Path::new(&format!("/proc/{process}")).exists()
+}
+
+async fn leave(visit: &mut Visit) {
+    visit.input.send(Input::End { reason: "Enough.".to_owned() }).await.expect("runs");
+    visit.until_ended().await;
+}
+
+#[tokio::test]
+async fn it_starts_for_a_session_is_shared_and_ends_a_little_after_the_last() {
+    let place = Place::new(SWAY);
+    let screen = place.screen(Duration::from_secs(2));
+    let mut one = visit(&screen).await;
+    sees_the_screen(&mut one).await;
+    let mut two = visit(&screen).await;
+    sees_the_screen(&mut two).await;
+    let [process] = place.started()[..] else { panic!("{:?}", place.started()) };
+    leave(&mut one).await;
+    // Whoever comes back before the time is over finds the same one.
+    leave(&mut two).await;
+    let mut three = visit(&screen).await;
+    sees_the_screen(&mut three).await;
+    assert_eq!(place.started(), [process]);
+    assert!(runs(process));
+    leave(&mut three).await;
+    until("its end", || !runs(process) && place.folders() == 0).await;
+
+    let mut four = visit(&screen).await;
+    sees_the_screen(&mut four).await;
+    let second = place.started()[1];
+    // Switched off, it does not linger.
+    screen.choose(None);
+    leave(&mut four).await;
+    until("its end", || !runs(second) && place.folders() == 0).await;
+}
+
+#[tokio::test]
+async fn one_that_crashes_ends_its_sessions_and_the_next_gets_another() {
+    let place = Place::new(SWAY);
+    let screen = place.screen(Duration::from_mins(1));
+    let mut one = visit(&screen).await;
+    sees_the_screen(&mut one).await;
+    let first = place.started()[0];
+    let process = rustix::process::Pid::from_raw(first.cast_signed()).expect("a process");
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).expect("killed");
+    assert_eq!(one.until_ended().await, "The desktop's VNC server ended the connection.");
+    assert!(one.may_return());
+    let mut two = visit(&screen).await;
+    sees_the_screen(&mut two).await;
+    assert_eq!(place.started().len(), 2);
+}
+
+#[tokio::test]
+async fn one_that_does_not_start_is_refused_with_the_reason() {
+    let place = Place::new("#!/bin/sh\nexit 3\n");
+    let mut refused = visit(&place.screen(Duration::ZERO)).await;
+    refused.until("a refusal", |it| it.refused.is_some()).await;
+    let why = refused.refused.as_deref().expect("just seen");
+    assert!(why.starts_with("The virtual screen of this device does not start: sway ended"), "{why}");
+    fs::remove_file(place.sway()).expect("removed");
+    let mut refused = visit(&place.screen(Duration::ZERO)).await;
+    refused.until("a refusal", |it| it.refused.is_some()).await;
+    let why = refused.refused.as_deref().expect("just seen");
+    assert!(why.contains("sway cannot be started"), "{why}");
+    assert_eq!(place.folders(), 0);
+}
