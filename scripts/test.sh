@@ -103,6 +103,10 @@ checks() {
         stage "shell scripts" count_check shellcheck scripts/*.sh .ci/run
     fi
     stage lints count_check cargo clippy --quiet --workspace --all-targets -- -D warnings
+    # Without the one crate that wants the agent's screen, every dependency keeps its features: only the agent
+    # is looked at again.
+    stage "Lite agent" count_check cargo clippy --quiet --workspace --exclude bramble-bench --all-targets \
+        --no-default-features -- -D warnings
 }
 
 dependencies() {

@@ -5,7 +5,7 @@ use crate::local_api::{Reply, Request, Status, client};
 use std::{path::Path, process::ExitCode};
 
 /// What a build without screen sharing says.
-pub(super) const NO_SCREEN: &str = "Screen sharing is not supported by this version of rpi-connect";
+pub(super) const NO_SCREEN: &str = "Screen sharing is not supported by this version of rpi-connect: it is the Lite build, which has none. The full one has it";
 
 pub(super) fn status(place: &Place, json: bool) -> Result<ExitCode, Failure> {
     let Reply::Status(status) = ask(place, &Request::Status)? else { return Err(confused()) };

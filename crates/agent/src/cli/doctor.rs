@@ -1,11 +1,10 @@
 //! `rpi-connect doctor`.
 
-use super::{Failure, Place, checks, say, screen_checks};
+use super::{Failure, Place, checks, commands::NO_SCREEN, say, screen_checks};
 use serde_json::json;
 use std::process::ExitCode;
 
 const SUPPORTED: &str = "Screen sharing is supported by this version of rpi-connect";
-const NOT_SUPPORTED: &str = "Screen sharing is not supported by this version of rpi-connect";
 const SWITCHED_OFF: &str = "Screen sharing is switched off; rpi-connect vnc on allows it";
 
 pub(super) fn run(place: &Place, json: bool) -> Result<ExitCode, Failure> {
@@ -25,7 +24,7 @@ pub(super) fn run(place: &Place, json: bool) -> Result<ExitCode, Failure> {
             "file_transfer_allowed": files, "checks": checks });
         say(&serde_json::to_string_pretty(&report).map_err(Failure::new)?);
     } else {
-        say(if supported { SUPPORTED } else { NOT_SUPPORTED });
+        say(if supported { SUPPORTED } else { NO_SCREEN });
         if supported && !wanted {
             say(SWITCHED_OFF);
         }
