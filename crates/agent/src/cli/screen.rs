@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 /// Longest file with a password, in bytes. VNC knows eight characters.
 const MOST_PASSWORD: u64 = 256;
 
+const TERMINAL: &str = "Whoever may open a session then has a terminal on this device: count it as allowing what a shell \
+                        allows, also where the remote shell is off.";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Choice {
     /// This user's Wayland desktop, through WayVNC
@@ -59,6 +62,9 @@ pub(super) fn run(place: &Place, choice: &Choice) -> Result<ExitCode, Failure> {
     };
     let note = commands::done(commands::ask(place, &Request::Screen { choice, virtual_screen })?)?;
     say(&format!("✓ Screen sharing shows {shown}"));
+    if virtual_screen.is_some() {
+        say(TERMINAL);
+    }
     if let Some(note) = note {
         say(&format!("It is not available at the moment. {note}"));
     }

@@ -172,6 +172,8 @@ fn spawn(program: &Path, folder: &Path, config: &Path) -> Result<Child, ScreenEr
         .env_remove("WAYLAND_DISPLAY")
         .env_remove("DISPLAY")
         .env_remove("SWAYSOCK")
+        // The daemon's own, to tell systemd.
+        .env_remove("NOTIFY_SOCKET")
         // It stays open for as long as this process lives: see `config_of`.
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
