@@ -3,7 +3,7 @@ import type { Page } from "@playwright/test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Desktop } from "./support/desktop.ts";
-import { Device } from "./support/device.ts";
+import { Device, isRunning } from "./support/device.ts";
 import { look } from "./support/look.ts";
 import { ScreenWindow } from "./support/screen.ts";
 import { expect, row, signIn, test } from "./support/world.ts";
@@ -99,5 +99,12 @@ test("a machine without a desktop gets a virtual screen for the session, once it
   await screen.ended(/Another screen was chosen/);
   await expect.poll(() => device.children(), { message: "the compositor has ended" }).toEqual([]);
   await expect(row(page).getByTitle("Screen sharing is unavailable")).toBeVisible();
-  await device.stop();
+
+  // A daemon that is killed leaves none behind.
+  await device.connect("screen", "virtual");
+  await screen.reconnect();
+  const started = device.children();
+  expect(started.length).toBe(2);
+  await device.kill();
+  await expect.poll(() => started.filter(isRunning), { message: "the compositor has noticed" }).toEqual([]);
 });

@@ -200,7 +200,7 @@ async fn first_display(folder: &Path, compositor: &mut Child) -> Result<PathBuf,
 }
 
 /// A desktop with a terminal on it. The last line ends it when this process is gone, however it went: nobody
-/// writes to that pipe.
+/// writes to that pipe. The name of sway's own socket ends in its process id.
 fn config_of(size: ScreenSize) -> String {
     format!(
         r"output {OUTPUT} resolution {size}
@@ -212,7 +212,7 @@ bindsym Mod4+f fullscreen
 bindsym Mod4+Left focus left
 bindsym Mod4+Right focus right
 exec sh -c $terminal
-exec sh -c 'cat >/dev/null; swaymsg exit'
+exec sh -c 'cat >/dev/null; sway=${{SWAYSOCK%.sock}}; kill ${{sway##*.}}'
 "
     )
 }
