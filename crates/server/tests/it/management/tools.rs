@@ -20,29 +20,38 @@ async fn send(desk: &Desk, path: &str, headers: &[(&str, &str)], body: &str) -> 
     desk.send(sent.body(Body::from(body.to_owned())).expect("a request")).await
 }
 
-/// Imager's organisation mode, for a device on USB: JSON, no Accept header, the signature in hexadecimal as
-/// the device's firmware returns it, PEM with a final newline, the base URL from a setting.
+/// Imager's organisation mode and rpi-sb-provisioner, for a device on USB: Imager's source says that its request is that
+/// of rpi-sb-provisioner's script. JSON, no Accept header, PEM with a final newline, the base URL from a setting. The
+/// device's firmware signs the digest and returns the signature in Base64 or, in other versions, in hexadecimal.
 #[tokio::test]
-async fn imager_registers_a_device_on_usb() {
-    let desk = Desk::new().await;
-    let ann = desk.person("ann").await;
-    let program = Program::of(&desk, desk.organisation(&ann, "Shed").await).await;
-    let board = Board::new();
-    let body = json!({ "description": "line 1 Raspberry Pi 5 ea636879c4d47a37", "public_key": board.pem() })
-        .to_string();
-    let bearer = format!("Bearer {}", program.token);
-    let authorization = format!("Authorization: {bearer}");
-    let url = format!("https://pi.example{IDENTITIES}");
-    let signature =
-        hex::encode(board.sign(&["POST", &url, &authorization, "Content-Type: application/json"], &body));
-    let headers = [
-        ("authorization", bearer.as_str()),
-        ("content-type", "application/json"),
-        ("x-connect-identity-signature", &signature),
-    ];
-    let made = send(&desk, IDENTITIES, &headers, &body).await;
-    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
-    assert!(uuid::Uuid::parse_str(&made.text("id")).is_ok());
+async fn imager_and_the_provisioner_register_a_device_on_usb() {
+    let encodings: [fn(&[u8]) -> String; 2] =
+        [|signature| hex::encode(signature), |signature| BASE64_STANDARD.encode(signature)];
+    for encode in encodings {
+        let desk = Desk::new().await;
+        let ann = desk.person("ann").await;
+        let program = Program::of(&desk, desk.organisation(&ann, "Shed").await).await;
+        let board = Board::new();
+        assert!(board.pem().ends_with("-----END PUBLIC KEY-----\n"));
+        let body =
+            json!({ "description": "line 1 Raspberry Pi 5 ea636879c4d47a37", "public_key": board.pem() })
+                .to_string();
+        let bearer = format!("Bearer {}", program.token);
+        let authorization = format!("Authorization: {bearer}");
+        let url = format!("https://pi.example{IDENTITIES}");
+        let signature =
+            encode(&board.sign(&["POST", &url, &authorization, "Content-Type: application/json"], &body));
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/json"),
+            ("x-connect-identity-signature", &signature),
+        ];
+        let made = send(&desk, IDENTITIES, &headers, &body).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+        assert!(uuid::Uuid::parse_str(&made.text("id")).is_ok());
+        let linked = board.link(&desk, "ea636879c4d47a37", None).await;
+        assert_eq!(Device::of(&desk, &linked).status().await, StatusCode::OK);
+    }
 }
 
 /// Imager's organisation mode, for a card: a form; it looks for 201, `id` and `secret`, and at 422 for
