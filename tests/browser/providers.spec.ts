@@ -32,7 +32,7 @@ const test = base.extend<Corp>({
     await use(server);
     await provider.end("SIGTERM");
     await server.stop();
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
   },
 });
 

@@ -114,6 +114,6 @@ export class Desktop {
   async stop(): Promise<void> {
     await this.wayvnc?.end("SIGTERM");
     await this.sway.end("SIGKILL");
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20 });
   }
 }

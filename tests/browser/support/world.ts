@@ -25,7 +25,7 @@ export const test = base.extend<Each, Worker>({
     async ({}, use) => {
       const folder = mkdtempSync(join(tmpdir(), "bramble-browser-"));
       await use(folder);
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
     },
     { scope: "worker" },
   ],

@@ -55,6 +55,6 @@ export class X11 {
 
   async stop(): Promise<void> {
     for (const part of this.parts) await part.end("SIGTERM");
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20 });
   }
 }
