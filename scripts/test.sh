@@ -154,7 +154,9 @@ stage dependencies count_check dependencies
 if stage programs count_check programs; then
     profile=default
     [ "$mode" != --full ] || profile=full
-    stage tests count_nextest cargo nextest run --workspace --no-fail-fast --profile "$profile"
+    # Most tests wait more than they work.
+    stage tests count_nextest cargo nextest run --workspace --no-fail-fast --profile "$profile" \
+        --test-threads $((2 * $(nproc)))
     stage "documentation tests" count_libtest cargo test --quiet --workspace --doc --no-fail-fast
     stage "API from its document" count_check scripts/api-fuzz.sh
     stage "page code" count_node npm test --silent
