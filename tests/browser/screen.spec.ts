@@ -287,7 +287,9 @@ test.describe("on a phone", () => {
     await page.keyboard.press("Enter");
     await expect.poll(() => desktop.read("thumb")).toBe("thumb\n");
 
-    await page.keyboard.insertText("cat\n");
+    desktop.write("c", ": > started\nexec cat\n");
+    await page.keyboard.insertText("bash c\n");
+    await expect.poll(() => desktop.has("started")).toBe(true);
     await screen.button("Ctrl").tap();
     await page.keyboard.insertText("c");
     await page.keyboard.insertText("echo free > free\n");

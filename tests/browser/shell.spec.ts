@@ -126,8 +126,10 @@ test.describe("on a phone", () => {
     await shell.page.keyboard.insertText("cd /; ls");
     await shell.page.keyboard.press("Enter");
     await shell.shows(/\betc\b/);
-    await shell.page.keyboard.insertText("cat");
+    // Interrupted before it runs, it would run all the same.
+    await shell.page.keyboard.insertText("sh -c 'echo ru''ns; exec cat'");
     await shell.page.keyboard.press("Enter");
+    await shell.shows(/^runs$/m);
     const keys = shell.page.getByRole("button", { name: "Keys", exact: true });
     if ((await keys.getAttribute("aria-expanded")) !== "true") await keys.tap();
     await shell.page.getByRole("button", { name: "Ctrl+C" }).tap();
