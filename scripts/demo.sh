@@ -24,7 +24,9 @@ chmod 700 "$home" "$device/run"
 
 pids=()
 stop() {
-    trap - EXIT INT TERM
+    trap - EXIT
+    # A second Ctrl+C would leave behind what is not stopped yet.
+    trap '' INT TERM
     # The agent first: it says goodbye to the server.
     for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
         kill -TERM "${pids[i]}" 2>/dev/null || true
