@@ -91,7 +91,10 @@ pub fn command() -> Command {
         .subcommand(group("token", "Tokens of the management API").subcommand(keys::token_create_command()))
         .subcommand(group("identity", "Key pairs of devices").subcommand(keys::identity_release_command()))
         .subcommand(group("deployment-key", "The key with which remote updates are signed").subcommand(operators(
-            Command::new("rotate").about("Make a new key, which devices follow because the old one vouches for it"),
+            Command::new("rotate").about("Make a new key for signing remote updates").long_about(
+                "Make a new key for signing remote updates. Devices follow it because the old one vouches for it: \
+                 this helps against a key that grew old, not against one that was stolen.",
+            ),
         )))
         .subcommand(
             group("mail", "The outbox, above all where no mail server is configured")

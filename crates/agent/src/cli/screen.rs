@@ -24,7 +24,10 @@ const TERMINAL: &str = "Whoever may open a session then has a terminal on this d
 pub(super) enum Choice {
     /// This user's Wayland desktop, through WayVNC
     Wayland,
-    /// The same, and while no desktop runs a virtual one that is started for whoever opens a session
+    /// This user's Wayland desktop, and while none runs a virtual one
+    ///
+    /// The virtual desktop is started for whoever opens a session, with a terminal on it: count it as allowing
+    /// what a shell allows, also where the remote shell is off.
     Virtual {
         /// Its size in pixels
         #[arg(value_name = "WIDTHxHEIGHT", default_value_t)]
