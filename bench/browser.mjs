@@ -17,7 +17,7 @@ export function memory(pid, field = "VmRSS") {
   return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
 }
 
-/** A browser in which somebody is signed in, and the only device that they have. */
+/** A browser in which somebody is signed in, and the only device that they have, if they have one. */
 export async function signedIn({ url, email, password }, options = {}) {
   const browser = await chromium.launch({
     executablePath: process.env.BRAMBLE_CHROMIUM ?? "/usr/bin/chromium",
@@ -30,7 +30,8 @@ export async function signedIn({ url, email, password }, options = {}) {
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.waitForURL("**/devices");
-  const device = (await page.locator("tr[id^=device-]").getAttribute("id")).replace("device-", "");
+  const row = page.locator("tr[id^=device-]");
+  const device = (await row.count()) > 0 ? (await row.getAttribute("id")).replace("device-", "") : undefined;
   return { browser, context, page, device };
 }
 

@@ -3,7 +3,8 @@
 #
 #   scripts/bench.sh [start] [idle] [image] [api] [list] [told] [deployed] [screen] [page] [keystroke] [bulk] [relayed]
 #
-# With names only those rows are measured and shown, and nothing is recorded.
+# With names only those rows are measured and shown, and nothing is recorded, except of `list` with another number of
+# devices: DEVICES=1000000 scripts/bench.sh list.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,8 +1,10 @@
-//! The Devices tab of an organisation with very many devices: the list under load, and searches.
+//! The Devices tab of an organisation with very many devices: the list under load, searches, and typing in a browser.
 
-use crate::report::{Row, Target, p99};
-use bramble_testkit::{TestServer, stock};
+use crate::report::{Row, Target, median, p99};
+use bramble_testkit::{Person, TestServer, stock};
+use serde::Deserialize;
 use std::time::{Duration, Instant};
+use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -32,9 +34,14 @@ const LONGER: [&str; 14] = [
 ];
 const SHORTER: [&str; 4] = ["k", "42", "z9", "ki os 7"];
 
+/// The number of devices that was asked for, if it is another one.
+pub fn other_count() -> Option<usize> {
+    std::env::var("DEVICES").ok().and_then(|text| text.parse().ok()).filter(|count| *count != DEVICES)
+}
+
 /// Rows for each engine that is there.
 pub async fn measure() -> Vec<Row> {
-    let count = std::env::var("DEVICES").ok().and_then(|text| text.parse().ok()).unwrap_or(DEVICES);
+    let count = other_count().unwrap_or(DEVICES);
     let mut rows = on("SQLite", None, count).await;
     match std::env::var("BRAMBLE_TEST_POSTGRES") {
         Ok(server) => {
@@ -94,20 +101,53 @@ async fn on(engine: &str, url: Option<String>, count: usize) -> Vec<Row> {
         let what = format!("search page, {what}, {count} devices, {engine}, p99");
         rows.push(Row::new(what, p99(all), "ms", Target::AtMost(most)));
     }
+    rows.extend(typed(engine, &server, &person, &list, count).await);
     server.stop().await;
     rows
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Typed {
+    first_page_kb: f64,
+    key_to_results_ms: Vec<f64>,
+}
+
+/// The same page in a real browser: what its first look weighs, and what a person who types waits for.
+async fn typed(engine: &str, server: &TestServer, person: &Person, list: &Pages, count: usize) -> Vec<Row> {
+    let order = serde_json::json!({
+        "url": server.url(), "email": person.email, "password": person.password, "path": list.path,
+    });
+    let output = Command::new("node")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/search.mjs"))
+        .arg(order.to_string())
+        .output()
+        .await
+        .expect("node runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the browser's part failed: {said}");
+    let it: Typed = serde_json::from_slice(&output.stdout).expect("the browser's part answers");
+    let first = format!("first look at the list of {count} devices, everything it loads, {engine}");
+    let [middle, worst] = [median(it.key_to_results_ms.clone()), p99(it.key_to_results_ms)];
+    let key = |which: &str| format!("key typed to its results shown, {count} devices, {engine}, {which}");
+    vec![
+        Row::new(first, it.first_page_kb, "KB", Target::AtMost(60.0)),
+        Row::new(key("median"), middle, "ms", Target::AtMost(100.0)),
+        Row::new(key("p99"), worst, "ms", Target::AtMost(100.0)),
+    ]
 }
 
 /// The pages as a browser asks for them.
 #[derive(Clone)]
 struct Pages {
     http: reqwest::Client,
+    path: String,
     url: String,
     cookie: String,
 }
 
 impl Pages {
-    async fn signed_in(server: &TestServer, person: &bramble_testkit::Person, path: String) -> Self {
+    async fn signed_in(server: &TestServer, person: &Person, path: String) -> Self {
         let http = server.http();
         let body = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("email", &person.email)
@@ -125,7 +165,7 @@ impl Pages {
         let cookies = answer.headers().get_all("set-cookie").iter();
         let pairs = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
         let cookie = pairs.collect::<Vec<_>>().join("; ");
-        Self { http, url: format!("{}{path}", server.url()), cookie }
+        Self { http, url: format!("{}{path}", server.url()), path, cookie }
     }
 
     /// How long a page took, to its last byte, in milliseconds.

@@ -66,9 +66,14 @@ async fn main() -> std::process::ExitCode {
         report.add(screen::measure().await);
     }
     println!("{}", report.table());
-    // A part is for looking; the record is of whole runs, so that any two of them compare.
+    // A part is for looking; the record is of whole runs, so that any two of them compare, and of lists that are
+    // longer or shorter than theirs.
     if asked.is_empty() {
-        report.record();
+        report.record("");
+    } else if let (["list"], Some(count)) =
+        (asked.iter().map(String::as_str).collect::<Vec<_>>().as_slice(), list::other_count())
+    {
+        report.record(&format!("-{count}-devices"));
     }
     std::process::ExitCode::SUCCESS
 }

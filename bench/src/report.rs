@@ -131,15 +131,15 @@ impl Report {
         text
     }
 
-    /// Writes the table and its numbers into the folder of results.
+    /// Writes the table and its numbers into the folder of results, named by date, commit and what is special.
     ///
     /// # Panics
     /// If the folder cannot be written.
-    pub fn record(&self) {
+    pub fn record(&self, special: &str) {
         let (date, commit) = run();
         let folder = folder();
         fs::create_dir_all(&folder).expect("the folder of results");
-        let name = format!("{date}-{commit}");
+        let name = format!("{date}-{commit}{special}");
         fs::write(folder.join(format!("{name}.md")), self.table()).expect("the table is written");
         let json = serde_json::json!({"date": date, "commit": commit, "cores": cores(), "rows": self.rows});
         let json = serde_json::to_string_pretty(&json).expect("numbers are JSON");
