@@ -1,4 +1,5 @@
 // The keys that browsers and phones keep to themselves, and what else the toolbar does.
+import { remember, remembered } from "../session/memory";
 import { type KeyName, KEYS } from "./keysyms";
 import { Typing } from "./typing";
 import type { Quality, Scaling, Viewer } from "./viewer";
@@ -10,22 +11,6 @@ const MODIFIERS = new Set(["Shift", "Control", "Alt", "Meta", "AltGraph", "CapsL
 
 function element<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
-}
-
-function remembered(key: string): string | null {
-  try {
-    return localStorage.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
-function remember(key: string, value: string): void {
-  try {
-    localStorage.setItem(key, value);
-  } catch {
-    // A browser without storage asks again next time.
-  }
 }
 
 export class Toolbar {

@@ -4,6 +4,7 @@ import { FitAddon } from "@xterm/addon-fit";
 import { SearchAddon } from "@xterm/addon-search";
 import { WebLinksAddon } from "@xterm/addon-web-links";
 import { type ITheme, Terminal } from "@xterm/xterm";
+import { remember, remembered } from "../session/memory";
 
 /** Lines that can be scrolled back to: enough for a build, little beside a page's memory. */
 const SCROLLBACK = 10_000;
@@ -48,22 +49,6 @@ export interface TerminalEvents {
   hover(address: string | undefined): void;
   follow(address: string): void;
   found(index: number, count: number): void;
-}
-
-function remembered(key: string): string | null {
-  try {
-    return localStorage.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
-function remember(key: string, value: string): void {
-  try {
-    localStorage.setItem(key, value);
-  } catch {
-    // Storage is switched off: it lasts for this window.
-  }
 }
 
 /** An address that may be opened: http or https, as the browser reads it. */

@@ -5,7 +5,7 @@ mod identities;
 mod keys;
 mod updates;
 
-use super::endpoint::{Endpoint, Parameter};
+use super::endpoint::{Endpoint, Field, Kind, Parameter};
 
 const KEYS: &str = "Auth keys";
 const IDENTITIES: &str = "Device identities";
@@ -43,6 +43,22 @@ const BY_STATE: &[Parameter] = &[
     PAGE,
     PER_PAGE,
 ];
+
+/// What several things that link a device are described by.
+const DESCRIPTION: Field = Field {
+    name: "description",
+    kind: Kind::Name,
+    required: false,
+    text: "What it is for; the audit log shows it.",
+};
+const DEVICE_NAME: Field = Field {
+    name: "device_name",
+    kind: Kind::OptionalName,
+    required: false,
+    text: "The name that the device gets; its host name if there is none.",
+};
+const TAGS: Field =
+    Field { name: "tags", kind: Kind::Tags, required: false, text: "The tags that the device gets." };
 
 /// What can be wrong with a body.
 const BODY: &[u16] = &[400, 413, 415, 422];

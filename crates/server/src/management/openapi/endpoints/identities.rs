@@ -1,6 +1,6 @@
 //! Device identities.
 
-use super::{BODY_OF_ONE, IDENTITIES, NONE, PAGES};
+use super::{BODY_OF_ONE, DESCRIPTION, DEVICE_NAME, IDENTITIES, NONE, PAGES, TAGS};
 use crate::management::openapi::endpoint::{Answer, Body, Endpoint, Field, Kind};
 
 pub(super) const ALL: &[Endpoint] = &[
@@ -34,24 +34,9 @@ pub(super) const ALL: &[Endpoint] = &[
                     required: true,
                     text: "PEM of the device's public key on the curve P-256.",
                 },
-                Field {
-                    name: "description",
-                    kind: Kind::Name,
-                    required: true,
-                    text: "What it is for; the audit log shows it.",
-                },
-                Field {
-                    name: "device_name",
-                    kind: Kind::OptionalName,
-                    required: false,
-                    text: "The name that the device gets; its host name if there is none.",
-                },
-                Field {
-                    name: "tags",
-                    kind: Kind::Tags,
-                    required: false,
-                    text: "The tags that the device gets.",
-                },
+                Field { required: true, ..DESCRIPTION },
+                DEVICE_NAME,
+                TAGS,
             ],
             example: r#"{"public_key":"-----BEGIN PUBLIC KEY-----\nMFkw…\n-----END PUBLIC KEY-----\n","description":"my-device-identity","device_name":"pi5-001","tags":["production","kiosk"]}"#,
         }),
@@ -84,24 +69,9 @@ pub(super) const ALL: &[Endpoint] = &[
         query: NONE,
         body: Some(Body {
             fields: &[
-                Field {
-                    name: "description",
-                    kind: Kind::Name,
-                    required: false,
-                    text: "What it is for; the audit log shows it.",
-                },
-                Field {
-                    name: "device_name",
-                    kind: Kind::OptionalName,
-                    required: false,
-                    text: "The name that the device gets; its host name if there is none.",
-                },
-                Field {
-                    name: "tags",
-                    kind: Kind::Tags,
-                    required: false,
-                    text: "The tags that the device gets.",
-                },
+                DESCRIPTION,
+                DEVICE_NAME,
+                TAGS,
             ],
             example: r#"{"description":"my-renamed-device-identity","device_name":"pi5-001","tags":["production","kiosk"]}"#,
         }),

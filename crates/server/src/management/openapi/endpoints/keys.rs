@@ -1,6 +1,6 @@
 //! Auth keys.
 
-use super::{BODY, BODY_OF_ONE, KEYS, NONE, PAGES};
+use super::{BODY, BODY_OF_ONE, DESCRIPTION, DEVICE_NAME, KEYS, NONE, PAGES, TAGS};
 use crate::management::openapi::endpoint::{Answer, Body, Endpoint, Field, Kind};
 
 pub(super) const ALL: &[Endpoint] = &[
@@ -28,30 +28,15 @@ pub(super) const ALL: &[Endpoint] = &[
         query: NONE,
         body: Some(Body {
             fields: &[
-                Field {
-                    name: "description",
-                    kind: Kind::Name,
-                    required: true,
-                    text: "What it is for; the audit log shows it.",
-                },
+                Field { required: true, ..DESCRIPTION },
                 Field {
                     name: "ttl_days",
                     kind: Kind::Days,
                     required: false,
                     text: "Days until it expires, 1 to 90; 1 if nothing is said.",
                 },
-                Field {
-                    name: "device_name",
-                    kind: Kind::OptionalName,
-                    required: false,
-                    text: "The name that the device gets; its host name if there is none.",
-                },
-                Field {
-                    name: "tags",
-                    kind: Kind::Tags,
-                    required: false,
-                    text: "The tags that the device gets.",
-                },
+                DEVICE_NAME,
+                TAGS,
             ],
             example: r#"{"description":"my-auth-key","ttl_days":1,"device_name":"pi5-001","tags":["production","kiosk"]}"#,
         }),
@@ -84,24 +69,9 @@ pub(super) const ALL: &[Endpoint] = &[
         query: NONE,
         body: Some(Body {
             fields: &[
-                Field {
-                    name: "description",
-                    kind: Kind::Name,
-                    required: false,
-                    text: "What it is for; the audit log shows it.",
-                },
-                Field {
-                    name: "device_name",
-                    kind: Kind::OptionalName,
-                    required: false,
-                    text: "The name that the device gets; its host name if there is none.",
-                },
-                Field {
-                    name: "tags",
-                    kind: Kind::Tags,
-                    required: false,
-                    text: "The tags that the device gets.",
-                },
+                DESCRIPTION,
+                DEVICE_NAME,
+                TAGS,
             ],
             example: r#"{"description":"my-renamed-auth-key","device_name":"pi5-001","tags":["production","kiosk"]}"#,
         }),
