@@ -22,6 +22,13 @@ test("an X11 desktop behind a password: the picture is there, typing arrives, an
   await expect.poll(middle).toEqual({ width: 640, height: 480, near: true });
   await screen.type("typed on x11");
   await expect.poll(() => desktop.typed).toBe("typed on x11");
+
+  // X11's clipboard. What is copied there, x11vnc tells of only after its first 15 seconds.
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await screen.page.evaluate(() => navigator.clipboard.writeText("früh & spät"));
+  await screen.button("Paste to remote").click();
+  await expect(screen.page.locator("#toasts")).toContainText("In the desktop's clipboard now");
+  await expect.poll(() => desktop.pasted).toBe("früh & spät");
   await screen.page.locator("#details-button").click();
   await expect(screen.page.locator("#detail-about")).toContainText("640 × 480");
   for (const text of said) expect(text).not.toContain("eight-88");

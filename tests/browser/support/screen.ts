@@ -88,11 +88,31 @@ export class ScreenWindow {
     return { width, height, pixels: Buffer.from(text, "base64") };
   }
 
+  /** Bytes that the window has received, as its details say. */
+  async received(): Promise<number> {
+    const [, number, unit] = /([\d.]+) (B|kB|MB|GB)/.exec((await this.page.locator("#detail-received").textContent()) ?? "") ?? [];
+    return Number(number ?? 0) * { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 }[(unit ?? "B") as "B" | "kB" | "MB" | "GB"];
+  }
+
   async path(): Promise<{ path: string; protocol: string }> {
     await expect(this.state).toHaveAttribute("data-path", /direct|relayed/);
     const read = async (id: string) => (await this.page.locator(id).textContent())?.trim() ?? "";
     return { path: await read("#detail-path"), protocol: await read("#detail-protocol") };
   }
+}
+
+/** Three bands of colour, each a third of a terminal of so many lines, for `cat`. */
+export function bands(lines: number): string {
+  const colours = ["40;90;160", "170;120;40", "60;140;70"];
+  const rows = Array.from({ length: lines }, (_, at) => colours[Math.min(2, Math.floor((at * 3) / lines))] ?? "");
+  return `\x1b[2J\x1b[H${rows.map((colour) => `\x1b[48;2;${colour}m\x1b[K`).join("\n")}\x1b[0m`;
+}
+
+/** A terminal full of cells of any colour, of which no compressor can make use. */
+export function noise(): string {
+  const any = () => Math.floor(Math.random() * 256);
+  const line = () => Array.from({ length: 150 }, () => `\x1b[48;2;${any()};${any()};${any()}m `).join("");
+  return `\x1b[H${Array.from({ length: 42 }, line).join("\n")}\x1b[0m`;
 }
 
 /** The share of pixels that differ by more than what JPEG does to them. */

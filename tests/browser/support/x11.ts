@@ -37,7 +37,7 @@ export class X11 {
     writeFileSync(at("password"), PASSWORD, { mode: 0o600 });
     const port = await freePort();
     const listen = ["-rfbport", String(port), "-listen", "127.0.0.1", "-noipv6", "-passwdfile", at("password")];
-    const vnc = Running.start("x11vnc", ["-shared", "-forever", "-nolookup", ...listen], at("x11vnc.log"), inside);
+    const vnc = Running.start("x11vnc", ["-shared", "-forever", "-nolookup", "-debug_sel", ...listen], at("x11vnc.log"), inside);
     const window = Running.start("wish", [at("window.tcl")], at("window.log"), inside);
     return new X11(folder, port, [window, vnc, server]);
   }
@@ -49,8 +49,17 @@ export class X11 {
 
   /** What was typed before Enter was pressed. */
   get typed(): string {
-    const file = join(this.folder, "typed");
-    return existsSync(file) ? readFileSync(file, "utf8") : "";
+    return this.read("typed");
+  }
+
+  /** What x11vnc says that it put into the clipboard, in Latin-1. */
+  get pasted(): string | undefined {
+    return /Set CLIPBOARD '(.*)'/.exec(this.read("x11vnc.log", "latin1"))?.[1];
+  }
+
+  private read(name: string, encoding: BufferEncoding = "utf8"): string {
+    const file = join(this.folder, name);
+    return existsSync(file) ? readFileSync(file, encoding) : "";
   }
 
   async stop(): Promise<void> {

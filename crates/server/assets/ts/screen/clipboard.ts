@@ -3,7 +3,7 @@ import { copyText } from "../clipboard";
 import { bytesInWords } from "../session/protocol";
 import { toast } from "../toasts";
 import { MOST_TEXT } from "./text";
-import type { Viewer } from "./viewer";
+import type { Pasted, Viewer } from "./viewer";
 
 function element<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
@@ -17,7 +17,10 @@ export class Clipboard {
     element("copy").addEventListener("click", () => void this.copy());
     element("paste").addEventListener("click", () => void this.paste());
     element("paste-cancel").addEventListener("click", () => this.dialog.close());
-    element("paste-form").addEventListener("submit", () => this.send(this.field.value));
+    element("paste-form").addEventListener("submit", (event) => {
+      // What could not be sent stays, to be sent again or shortened.
+      if (!this.send(this.field.value)) event.preventDefault();
+    });
     this.dialog.addEventListener("close", () => {
       this.field.value = "";
       this.viewer.focus();
@@ -52,14 +55,25 @@ export class Clipboard {
     this.viewer.focus();
   }
 
-  private send(text: string): void {
-    if (text === "") {
-      toast("This computer's clipboard holds no text.");
-    } else if (new TextEncoder().encode(text).length > this.viewer.mostText) {
-      toast(`This text is too long: the desktop's clipboard takes ${bytesInWords(this.viewer.mostText)}. Nothing was sent.`);
-    } else {
-      this.viewer.paste(text);
-      toast("In the desktop's clipboard now. Paste it there, mostly with Ctrl+V.");
+  /** Sends it and says so, or says why not. */
+  private send(text: string): boolean {
+    const pasted = text === "" ? "empty" : this.viewer.paste(text);
+    toast(this.said(pasted));
+    return pasted === "sent";
+  }
+
+  private said(pasted: Pasted | "empty"): string {
+    switch (pasted) {
+      case "empty":
+        return "This computer's clipboard holds no text.";
+      case "sent":
+        return "In the desktop's clipboard now. Paste it there, mostly with Ctrl+V.";
+      case "too long":
+        return `This text is too long: the desktop's clipboard takes ${bytesInWords(this.viewer.mostText)}. Nothing was sent.`;
+      case "other letters":
+        return "The desktop's VNC server takes the letters of Western European languages only. Nothing was sent.";
+      case "unreachable":
+        return "The desktop cannot be reached at the moment. Nothing was sent.";
     }
   }
 }

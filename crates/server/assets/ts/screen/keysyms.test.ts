@@ -28,9 +28,11 @@ test("UTF-8 that a server without extended clipboard sends as bytes is read as U
   assert.equal(fromRemote("grüß €"), "grüß €");
   assert.equal(fromRemote("grüß"), "grüß");
   assert.equal(fromRemote("plain"), "plain");
-  assert.equal(fromRemote(toRemote("grüß € 🍇", false)), "grüß € 🍇");
-  assert.equal(toRemote("grüß €", true), "grüß €");
-  assert.equal(toRemote("one\r\ntwo\r", true), "one\ntwo\n");
+  assert.equal(fromRemote(toRemote("grüß € 🍇", "bytes") ?? ""), "grüß € 🍇");
+  assert.equal(toRemote("grüß €", "extended"), "grüß €");
+  assert.equal(toRemote("grüß\r\n", "latin-1"), "grüß\n");
+  assert.equal(toRemote("grüß €", "latin-1"), undefined);
+  assert.equal(toRemote("one\r\ntwo\r", "extended"), "one\ntwo\n");
 });
 
 test("a clipboard comes whole or not at all, and invalid UTF-8 byte by byte", () => {
@@ -38,7 +40,7 @@ test("a clipboard comes whole or not at all, and invalid UTF-8 byte by byte", ()
   assert.equal(bounded("x".repeat(MOST_TEXT + 1)), undefined);
   // Fewer characters than the limit, more bytes.
   assert.equal(bounded("€".repeat(MOST_TEXT / 2)), undefined);
-  assert.equal(bounded(toRemote("€".repeat(MOST_TEXT / 4), false))?.length, MOST_TEXT / 4);
+  assert.equal(bounded(toRemote("€".repeat(MOST_TEXT / 4), "bytes") ?? "")?.length, MOST_TEXT / 4);
   assert.equal(bounded("caf\u00e9 \u00ff\u00c3"), "café ÿÃ");
 });
 

@@ -2,6 +2,8 @@
 import { readScreen, type ToScreen } from "./protocol";
 import { Link, type LinkEvents, type Options } from "../session/link";
 
+const TOO_MUCH = "The desktop's VNC server sent more at once than this window takes, for example a clipboard of very many megabytes.";
+
 /** What happens in a screen's session, in order; `ended` is the last. */
 export interface ScreenEvents extends LinkEvents {
   /** The VNC server can be talked to; again after another display was chosen. */
@@ -37,6 +39,7 @@ export class RawChannel {
 
 export class ScreenSession extends Link {
   private raw: RawChannel | undefined;
+  protected override unanswered = "The desktop's VNC server does not answer.";
 
   constructor(
     private readonly events: ScreenEvents,
@@ -51,10 +54,7 @@ export class ScreenSession extends Link {
   }
 
   protected override received(data: ArrayBuffer | string): void {
-    if (data instanceof ArrayBuffer) {
-      this.raw?.onmessage?.({ data });
-      return;
-    }
+    if (data instanceof ArrayBuffer) return this.hand(data);
     const message = readScreen(data);
     if (message?.type === "displays") this.events.displays(message.names);
     else if (message?.type === "showing") {
@@ -63,10 +63,20 @@ export class ScreenSession extends Link {
     }
   }
 
+  /** Gives the viewer what came. It throws at what it has no room for, and would understand nothing from there on. */
+  private hand(data: ArrayBuffer): void {
+    try {
+      this.raw?.onmessage?.({ data });
+    } catch {
+      this.fail(TOO_MUCH);
+    }
+  }
+
   /** Asks for another display. What comes until it is there belongs to the former one. */
   show(display: string): void {
     this.raw?.close();
     this.raw = undefined;
+    this.expect();
     const message: ToScreen = { type: "show", display };
     this.tellInOrder(JSON.stringify(message));
   }

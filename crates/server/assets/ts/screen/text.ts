@@ -28,10 +28,17 @@ export function bounded(text: string): string | undefined {
   return new TextEncoder().encode(copied).length > MOST_TEXT ? undefined : copied;
 }
 
-/** What is sent for a text: itself, or its UTF-8 byte by byte to a server without the extended clipboard. */
-export function toRemote(text: string, extended: boolean): string {
+/**
+ * How a VNC server takes a text: by the extended clipboard, as a text; by the old one as the bytes of UTF-8, which WayVNC
+ * hands on as they are; or by the old one as RFB has it, in Latin-1 (RFC 6143, 7.5.6).
+ */
+export type RemoteClipboard = "extended" | "bytes" | "latin-1";
+
+/** What is sent for a text; nothing if the server's clipboard has not all of its letters. */
+export function toRemote(text: string, clipboard: RemoteClipboard): string | undefined {
   const lines = text.replace(/\r\n?/g, "\n");
-  if (extended) return lines;
+  if (clipboard === "extended") return lines;
+  if (clipboard === "latin-1") return /[^\u0000-\u00ff]/.test(lines) ? undefined : lines;
   let bytes = "";
   for (const byte of new TextEncoder().encode(lines)) bytes += String.fromCharCode(byte);
   return bytes;

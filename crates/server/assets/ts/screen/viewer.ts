@@ -3,7 +3,7 @@ import RFB from "@novnc/novnc";
 import { sentence } from "../session/protocol";
 import { type KeyName, KEYS } from "./keysyms";
 import type { RawChannel } from "./session";
-import { bounded, MOST_OLD_TEXT, MOST_TEXT, toRemote } from "./text";
+import { bounded, MOST_OLD_TEXT, MOST_TEXT, type RemoteClipboard, toRemote } from "./text";
 
 /** How the desktop fits the window. */
 export type Scaling = "fit" | "actual" | "resize";
@@ -15,6 +15,15 @@ const QUALITIES: Record<Quality, { quality: number; compression: number }> = {
   medium: { quality: 6, compression: 2 },
   low: { quality: 1, compression: 9 },
 };
+
+const NO_PASSWORD =
+  "The desktop's VNC server asks for a password. Give it to the device, never to a browser: rpi-connect screen vnc ADDRESS --password-file FILE.";
+
+/** What became of a text for the desktop's clipboard. */
+export type Pasted = "sent" | "unreachable" | "too long" | "other letters";
+
+/** What WayVNC calls every desktop. */
+const WAYVNC = "WayVNC";
 
 /** Looks at the canvas until there is a picture; then it is said that there is one anyway. */
 const MOST_LOOKS = 180;
@@ -31,6 +40,7 @@ export interface ViewerEvents {
 export class Viewer {
   private rfb: RFB | undefined;
   private name = "";
+  private isConnected = false;
   /** What the desktop copied last. It leaves this page only on a click. */
   private copied: string | undefined = "";
   private scaling: Scaling = "fit";
@@ -47,6 +57,8 @@ export class Viewer {
     this.apply(rfb);
     const mine = (): boolean => this.rfb === rfb;
     rfb.addEventListener("connect", () => {
+      if (!mine()) return;
+      this.isConnected = true;
       events.connected();
       this.waitForPicture(rfb, events);
     });
@@ -58,7 +70,7 @@ export class Viewer {
       this.copied = bounded(detail.text);
     });
     rfb.addEventListener("credentialsrequired", () => {
-      if (mine()) events.failed("The desktop's VNC server asks for a password, which this window cannot give.");
+      if (mine()) events.failed(NO_PASSWORD);
     });
     rfb.addEventListener("securityfailure", ({ detail }) => {
       if (mine()) events.failed(sentence(detail.reason, "The desktop's VNC server refused the connection."));
@@ -72,6 +84,8 @@ export class Viewer {
   detach(): void {
     const rfb = this.rfb;
     this.rfb = undefined;
+    this.isConnected = false;
+    this.name = "";
     rfb?.disconnect();
     this.copied = "";
   }
@@ -165,9 +179,19 @@ export class Viewer {
     return this.hasExtendedClipboard ? MOST_TEXT : MOST_OLD_TEXT;
   }
 
-  /** Puts a text into the desktop's clipboard. */
-  paste(text: string): void {
-    this.rfb?.clipboardPasteFrom(toRemote(text, this.hasExtendedClipboard));
+  /** Puts a text into the desktop's clipboard; says what it cannot be, and is `sent` otherwise. */
+  paste(text: string): Pasted {
+    if (!this.rfb || !this.isConnected || this.rfb.viewOnly) return "unreachable";
+    if (new TextEncoder().encode(text).length > this.mostText) return "too long";
+    const sent = toRemote(text, this.clipboard);
+    if (sent === undefined) return "other letters";
+    this.rfb.clipboardPasteFrom(sent);
+    return "sent";
+  }
+
+  private get clipboard(): RemoteClipboard {
+    if (this.hasExtendedClipboard) return "extended";
+    return this.name === WAYVNC ? "bytes" : "latin-1";
   }
 
   /** noVNC decides by the same field, and does not tell. */

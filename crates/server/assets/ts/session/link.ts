@@ -7,8 +7,10 @@ import { type FromDevice, Refused, Signalling } from "./signalling";
 
 /** Milliseconds that the device may take to answer the offer. */
 const ANSWER_WITHIN = 15_000;
-/** Milliseconds that the two may take to reach each other afterwards, and the session to start. */
+/** Milliseconds that the two may take to reach each other afterwards. */
 const CONNECT_WITHIN = 15_000;
+/** Milliseconds that the session may take to begin once they have. */
+const BEGIN_WITHIN = 10_000;
 /** Milliseconds without an answer to a heartbeat after which the connection counts as interrupted. */
 const SILENCE = 2 * HEARTBEAT + 2_000;
 /** Unanswered heartbeats that are remembered: more than fit into the silence that ends a session. */
@@ -79,6 +81,8 @@ export abstract class Link {
   private seq = 0;
   /** What is said when the connection is lost. */
   protected lost = LOST;
+  /** What is said when the two have reached each other and nothing begins. */
+  protected unanswered = "The device was reached, but the session did not begin. Try again.";
   private remote: RTCIceCandidateInit[] = [];
 
   constructor(
@@ -226,9 +230,15 @@ export abstract class Link {
   private channelOpened(): void {
     mark("channel-open");
     this.heardAt = performance.now();
+    this.expect();
     this.opened();
     this.ping();
     this.beat = setInterval(() => this.heartbeat(), HEARTBEAT);
+  }
+
+  /** Waits for what is behind the channel, for so long and no longer; `live` is the end of the wait. */
+  protected expect(): void {
+    this.within(BEGIN_WITHIN, this.unanswered);
   }
 
   /** There is something behind the channel: the session runs. */

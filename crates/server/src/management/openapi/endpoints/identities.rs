@@ -68,11 +68,7 @@ pub(super) const ALL: &[Endpoint] = &[
         text: "Once it was exchanged, only the description changes; the other fields are ignored.",
         query: NONE,
         body: Some(Body {
-            fields: &[
-                DESCRIPTION,
-                DEVICE_NAME,
-                TAGS,
-            ],
+            fields: &[DESCRIPTION, DEVICE_NAME, TAGS],
             example: r#"{"description":"my-renamed-device-identity","device_name":"pi5-001","tags":["production","kiosk"]}"#,
         }),
         signed: false,

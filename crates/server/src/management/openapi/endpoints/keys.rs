@@ -68,11 +68,7 @@ pub(super) const ALL: &[Endpoint] = &[
         text: "Fields that are not sent stay as they are. One that has expired or was exchanged can no longer be edited.",
         query: NONE,
         body: Some(Body {
-            fields: &[
-                DESCRIPTION,
-                DEVICE_NAME,
-                TAGS,
-            ],
+            fields: &[DESCRIPTION, DEVICE_NAME, TAGS],
             example: r#"{"description":"my-renamed-auth-key","device_name":"pi5-001","tags":["production","kiosk"]}"#,
         }),
         signed: false,

@@ -1,0 +1,108 @@
+// A VNC server that does what none should, on a loopback port (RFC 6143).
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+
+const WIDTH = 64;
+const HEIGHT = 48;
+
+/** Where it begins to misbehave, and how. */
+export type Fault =
+  /** It greets, and says nothing more. */
+  | "stalls after the greeting"
+  /** It says nothing more when the viewer asks for the first picture. */
+  | "stalls before the first picture"
+  /** What comes after the greeting means nothing. */
+  | "garbage after the greeting"
+  /** After the first picture comes what means nothing. */
+  | "garbage after a picture"
+  /** After the first picture comes a clipboard of so many bytes that nobody has room for it. */
+  | "a clipboard without end";
+
+export class FakeVnc {
+  private readonly sockets = new Set<Socket>();
+
+  private constructor(
+    private readonly server: Server,
+    readonly port: number,
+  ) {}
+
+  static async start(fault: Fault): Promise<FakeVnc> {
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const fake = new FakeVnc(server, (server.address() as AddressInfo).port);
+    server.on("connection", (socket) => {
+      fake.sockets.add(socket);
+      socket.on("close", () => fake.sockets.delete(socket));
+      // The other side hangs up when it has had enough.
+      socket.on("error", () => socket.destroy());
+      void serve(socket, fault).catch(() => socket.destroy());
+    });
+    return fake;
+  }
+
+  stop(): void {
+    for (const socket of this.sockets) socket.destroy();
+    this.server.close();
+  }
+}
+
+async function serve(socket: Socket, fault: Fault): Promise<void> {
+  const asked = requests(socket);
+  socket.write("RFB 003.008\n");
+  await asked.take(12);
+  if (fault === "stalls after the greeting") return;
+  if (fault === "garbage after the greeting") return void socket.write(Buffer.alloc(4096, 0xee));
+  // No password.
+  socket.write(Buffer.from([1, 1]));
+  await asked.take(1);
+  socket.write(Buffer.from([0, 0, 0, 0]));
+  await asked.take(1);
+  socket.write(init());
+  if (fault === "stalls before the first picture") return;
+  // Whatever was asked for: one whole picture.
+  await asked.take(1);
+  socket.write(whole());
+  if (fault === "garbage after a picture") socket.write(Buffer.alloc(4096, 0xee));
+  else await flood(socket);
+}
+
+/** ServerInit: size, 32 bits a pixel in true colour, and a name. */
+function init(): Buffer {
+  const head = Buffer.from([0, WIDTH, 0, HEIGHT, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 4]);
+  return Buffer.concat([head, Buffer.from("Fake")]);
+}
+
+/** FramebufferUpdate with one raw rectangle. */
+function whole(): Buffer {
+  const head = Buffer.from([0, 0, 0, 1, 0, 0, 0, 0, 0, WIDTH, 0, HEIGHT, 0, 0, 0, 0]);
+  return Buffer.concat([head, Buffer.alloc(WIDTH * HEIGHT * 4, 0x80)]);
+}
+
+/** ServerCutText of 200 MB. */
+async function flood(socket: Socket): Promise<void> {
+  const length = 200_000_000;
+  const head = Buffer.from([3, 0, 0, 0, 0, 0, 0, 0]);
+  head.writeUInt32BE(length, 4);
+  socket.write(head);
+  const parts = Array<Buffer>(length / 1_000_000).fill(Buffer.alloc(1_000_000, "x"));
+  await pipeline(Readable.from(parts), socket);
+}
+
+/** What the viewer sends, as far as it is waited for. */
+function requests(socket: Socket): { take(length: number): Promise<void> } {
+  let have = 0;
+  let wake = (): void => undefined;
+  socket.on("data", (part) => {
+    have += part.length;
+    wake();
+  });
+  return {
+    async take(length) {
+      while (have < length) await new Promise<void>((resolve) => (wake = resolve));
+      have -= length;
+    },
+  };
+}
