@@ -236,7 +236,7 @@ impl Running {
     /// Lets somebody watch.
     pub(crate) fn show_to(&mut self, watcher: Watcher) {
         let name = watcher.name.clone();
-        let let_in = self.watchers.join(watcher, self.size, self.tail.screen());
+        let let_in = self.watchers.join(watcher, self.size, self.tail.screen(self.size.1));
         tracing::info!(watcher = %name, let_in, "somebody came to watch a shell");
     }
 

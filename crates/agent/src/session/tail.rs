@@ -12,6 +12,12 @@ const UNSEEN: usize = 256 * 1024;
 #[expect(clippy::cast_possible_truncation, reason = "a megabyte")]
 const MOST: usize = INITIAL_CREDIT as usize + UNSEEN;
 
+/// What `clear`, Ctrl+L and `reset` print.
+const WIPES: [&[u8]; 4] = [b"\x1b[2J", b"\x1b[3J", b"\x1b[H\x1b[J", b"\x1bc"];
+/// A program takes the whole screen, which begins empty, and gives it back.
+const FULL_SCREEN: &[u8] = b"\x1b[?1049h";
+const FULL_SCREEN_OVER: &[u8] = b"\x1b[?1049l";
+
 /// Output by its place in all of the shell's output.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
@@ -72,10 +78,17 @@ impl Tail {
         from
     }
 
-    /// The last lines, for somebody who begins to watch.
-    pub(crate) fn screen(&self) -> Vec<u8> {
+    /// About what is on a screen of so many rows, for somebody who begins to watch: what was there before, and what
+    /// was wiped away, is not theirs.
+    pub(crate) fn screen(&self, rows: u16) -> Vec<u8> {
         let skip = usize::try_from(self.last_lines() - self.start()).unwrap_or(usize::MAX);
-        self.bytes.range(skip.min(self.bytes.len())..).copied().collect()
+        let held: Vec<u8> = self.bytes.range(skip.min(self.bytes.len())..).copied().collect();
+        let wiped = WIPES.iter().filter_map(|wipe| last(&held, wipe).map(|at| at + wipe.len())).max();
+        let full =
+            last(&held, FULL_SCREEN).filter(|at| last(&held, FULL_SCREEN_OVER).is_none_or(|over| over < *at));
+        // A full-screen program draws where it likes: the lines do not tell what is seen.
+        let from = full.unwrap_or_else(|| wiped.unwrap_or(0).max(last_rows(&held, rows)));
+        held[from..].to_vec()
     }
 
     /// Where the held output begins.
@@ -92,6 +105,16 @@ impl Tail {
         let line = self.bytes.range(skip..).position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         self.start() + (skip + line) as u64
     }
+}
+
+fn last(bytes: &[u8], sought: &[u8]) -> Option<usize> {
+    bytes.windows(sought.len()).rposition(|part| part == sought)
+}
+
+/// Where the last lines begin.
+fn last_rows(bytes: &[u8], rows: u16) -> usize {
+    let ends = bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
+    ends.map(|(at, _)| at + 1).nth(usize::from(rows).saturating_sub(1)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -160,6 +183,24 @@ mod tests {
         assert_eq!(tail.end - tail.sent, UNSEEN as u64);
         assert_eq!(tail.resume(Some(4)), 4);
         assert_eq!(rest(&mut tail).len(), UNSEEN);
+    }
+
+    #[test]
+    fn who_begins_to_watch_sees_the_screen_and_nothing_of_before() {
+        let screen = |output: &str| {
+            let mut tail = Tail::default();
+            tail.push(output.as_bytes(), true);
+            String::from_utf8(tail.screen(3)).expect("text")
+        };
+        assert_eq!(screen("one\r\ntwo\r\n$ "), "one\r\ntwo\r\n$ ");
+        assert_eq!(screen("secret\r\none\r\ntwo\r\n$ "), "one\r\ntwo\r\n$ ");
+        for wipe in ["\x1b[H\x1b[2J", "\x1b[H\x1b[2J\x1b[3J", "\x1b[H\x1b[J", "\x1bc"] {
+            assert_eq!(screen(&format!("secret\r\n$ {wipe}$ ls")), "$ ls", "{wipe:?}");
+        }
+        let editor = "\x1b[?1049h\x1b[2;1Hone\x1b[3;1Htwo\r\n\r\n\r\n\r\n";
+        assert_eq!(screen(&format!("secret\r\n$ vi\r\n{editor}")), editor);
+        assert_eq!(screen(&format!("{editor}\x1b[?1049l$ ")), "\r\n\r\n\x1b[?1049l$ ");
+        assert_eq!(screen(""), "");
     }
 
     #[test]

@@ -51,8 +51,9 @@ async fn watched_by(owner: &mut Visit, names: &[&str]) {
 async fn a_watcher_sees_what_the_owner_sees_and_cannot_type() {
     let settings = keeping();
     let mut ada = with_shell(&settings, ADA).await;
-    ada.type_in("echo be''fore\n");
+    ada.type_in("echo se''cret; printf '\\033[H\\033[2J'; echo be''fore\n");
     ada.until("the first line", |it| it.screen.contains("before\r\n")).await;
+    assert!(ada.screen.contains("secret"), "{}", ada.screen);
     let code = invitation(&mut ada).await;
     let mut bob = watcher(&settings).await;
     // Nothing is shown before the invitation, and nothing starts.
@@ -61,6 +62,7 @@ async fn a_watcher_sees_what_the_owner_sees_and_cannot_type() {
     watching(&mut bob).await;
     watched_by(&mut ada, &["Bob"]).await;
     bob.until("what came before", |it| it.screen.contains("before\r\n")).await;
+    assert!(!bob.screen.contains("secret"), "what was wiped away is not shown again: {}", bob.screen);
     assert!(bob.told.contains(&FromShell::Size { cols: 80, rows: 24 }), "{:?}", bob.told);
     bob.type_in("echo no''pe\n");
     bob.say("shell", r#"{"type":"resize","cols":20,"rows":5}"#);
