@@ -163,6 +163,54 @@ test("files that are dropped on the shell's window go beside it", async ({ page,
   await expect(shell.page.locator("#files-button")).toBeFocused();
 });
 
+/** Drops what is at these paths, as the browser does it for a person: a folder stays a folder. */
+async function dropPaths(page: Page, ...files: string[]): Promise<void> {
+  const client = await page.context().newCDPSession(page);
+  const data = { items: [], files, dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"] as const) {
+    await client.send("Input.dispatchDragEvent", { type, x: 300, y: 300, data });
+    if (type === "dragOver") await expect(page.locator(".drop-here")).toBeVisible();
+  }
+  await client.detach();
+}
+
+test("several files and a folder that are dropped at once: the files stand in line, each with its own end", async ({ device, files, folder: scratch }) => {
+  test.setTimeout(120_000);
+  const big = content(60_000_000);
+  const at = (name: string) => join(scratch, name);
+  writeFileSync(at("big.bin"), big);
+  for (const name of ["one.txt", "two.txt", "three.txt"]) writeFileSync(at(name), name);
+  mkdirSync(at("album"));
+  writeFileSync(at("album/inside.txt"), "inside");
+  await dropPaths(files.page, at("big.bin"), at("one.txt"), at("album"), at("two.txt"), at("three.txt"));
+  await expect(files.page.locator("#toasts")).toContainText("Folders are not sent. Pack them into one file first, a .zip or .tar.gz.");
+  await expect(files.page.locator("#transfers > li")).toHaveCount(4);
+  for (const name of ["one.txt", "two.txt", "three.txt"]) await expect(files.transfer(name)).toContainText("Waiting");
+  await look(files.page, "files-queue", artefacts);
+  await files.page.getByRole("button", { name: "Cancel two.txt" }).click();
+  await expect(files.transfer("two.txt")).toHaveCount(0);
+  for (const name of ["big.bin", "one.txt", "three.txt"]) await expect(files.transfer(name)).toContainText("On the device", { timeout: 60_000 });
+  expect(readdirSync(folder(device)).sort()).toEqual(["big.bin", "one.txt", "three.txt"]);
+  expect(await digestOf(join(folder(device), "big.bin"))).toBe(digest(big));
+});
+
+test("names: 255 bytes are a name, more or a line break is none, and the window says which", async ({ device, files }) => {
+  const longest = `${"ü".repeat(125)}.text`;
+  expect(Buffer.byteLength(longest)).toBe(255);
+  await files.send(named(longest, Buffer.from("long")), named(`${longest}x`, Buffer.from("longer")), named("two\nlines.txt", Buffer.from("lines")));
+  await expect(files.page.locator("#transfers > li")).toHaveCount(3);
+  const said = files.page.locator("#transfers > li");
+  await expect(said.nth(0)).toContainText("On the device");
+  await expect(said.nth(1)).toContainText("255 bytes is the most");
+  await expect(said.nth(2)).toContainText("no line breaks");
+  expect(readdirSync(folder(device))).toEqual([longest]);
+  // One that is there already under such a name can be fetched.
+  writeFileSync(join(folder(device), "three\nlines.txt"), "there");
+  await files.page.getByRole("button", { name: "List the files again" }).click();
+  const saved = await files.fetch("three\ufffdlines.txt");
+  expect(readFileSync(saved, "utf8")).toBe("there");
+});
+
 test("an upload that the agent's death interrupts goes on where it was", async ({ device, files, folder: scratch }) => {
   test.setTimeout(180_000);
   const bytes = content(60_000_000);

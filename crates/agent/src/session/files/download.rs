@@ -28,10 +28,10 @@ impl Download {
     pub(super) fn begin(
         root: &Root,
         id: u32,
-        place: &str,
-        name: &str,
+        (place, name): (&str, &str),
         offset: u64,
         credit: u64,
+        is_gone: &dyn Fn() -> bool,
     ) -> Result<Self> {
         folder::check_component(name)?;
         let (mut file, stat) = folder::open_regular(&root.folder(place)?, name, OFlags::RDONLY)?;
@@ -40,7 +40,7 @@ impl Download {
             return Err(Failure::new(Problem::Changed, "The file is shorter than it was. Begin again."));
         }
         let mut digest = Digest::new();
-        read_into(&mut file, offset, &mut digest)?;
+        read_into(&mut file, offset, &mut digest, is_gone)?;
         Ok(Self { id, size, at: offset, offset, credit, file, digest })
     }
 

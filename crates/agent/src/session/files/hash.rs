@@ -35,11 +35,20 @@ impl Digest {
     }
 }
 
-/// Reads so many bytes from where the file stands.
-pub(super) fn read_into(file: &mut File, bytes: u64, digest: &mut Digest) -> Result<()> {
+/// Reads so many bytes from where the file stands, for as long as somebody waits for it: of a large file it takes
+/// many minutes.
+pub(super) fn read_into(
+    file: &mut File,
+    bytes: u64,
+    digest: &mut Digest,
+    is_gone: &dyn Fn() -> bool,
+) -> Result<()> {
     let mut left = bytes;
     let mut chunk = vec![0; CHUNK];
     while left > 0 {
+        if is_gone() {
+            return Err(Failure::new(Problem::Other, "The session has ended."));
+        }
         let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
         let read = file.read(&mut chunk[..most])?;
         if read == 0 {

@@ -40,7 +40,7 @@ pub(super) struct Wish {
 
 impl Upload {
     /// Opens what an earlier upload of the same file left, or something new.
-    pub(super) fn begin(root: &Root, wish: Wish) -> Result<Self> {
+    pub(super) fn begin(root: &Root, wish: Wish, is_gone: &dyn Fn() -> bool) -> Result<Self> {
         folder::check_new_name(&wish.name)?;
         if wish.stamp.len() > MAX_STAMP {
             return Err(Failure::new(Problem::Protocol, "The browser's message was not understood."));
@@ -56,7 +56,7 @@ impl Upload {
         let offset = if there > wish.size { 0 } else { there };
         let mut digest = Digest::new();
         file.seek(SeekFrom::Start(0))?;
-        read_into(&mut file, offset, &mut digest)?;
+        read_into(&mut file, offset, &mut digest, is_gone)?;
         file.set_len(offset)?;
         let disk = fs::fstatvfs(&file)?;
         if wish.size - offset > disk.f_bavail.saturating_mul(disk.f_frsize) {

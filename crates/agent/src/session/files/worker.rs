@@ -163,7 +163,7 @@ impl Worker {
 
     fn begin_upload(&mut self, wish: Wish) -> Result<FromFiles> {
         let path = path(&wish.folder, &wish.name);
-        let upload = Upload::begin(&self.root, wish)?;
+        let upload = Upload::begin(&self.root, wish, &|| self.events.is_closed())?;
         if let Err(failure) = self.may_carry(upload.size - upload.offset) {
             // What an earlier session has brought may be gone on with in a later one.
             if upload.offset == 0 {
@@ -177,7 +177,10 @@ impl Worker {
     }
 
     fn begin_download(&mut self, id: u32, folder: &str, name: &str, offset: u64) -> Result<FromFiles> {
-        let download = Download::begin(&self.root, id, folder, name, offset, WINDOW)?;
+        let download = {
+            let is_gone = || self.events.is_closed();
+            Download::begin(&self.root, id, (folder, name), offset, WINDOW, &is_gone)?
+        };
         self.may_carry(download.size - offset)?;
         let said = FromFiles::Sending { id, size: download.size, offset };
         self.transfer = Some((Transfer::Down(download), path(folder, name)));

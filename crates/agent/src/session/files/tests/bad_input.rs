@@ -221,3 +221,17 @@ fn a_download_stops_when_the_browser_takes_nothing_and_when_it_is_cancelled() {
     let report = browser.leave().pop().expect("a report");
     assert_eq!((report.bytes, report.sha256), (WINDOW, None));
 }
+
+#[test]
+fn a_session_that_ends_leaves_nobody_who_reads_a_huge_file() {
+    let (_place, root) = folder();
+    let size = 1 << 40;
+    fs::File::create(root.join("huge")).and_then(|file| file.set_len(size)).expect("a sparse file");
+    let browser = Browser::at(&root);
+    // All of it is read before the device answers: its digest is that of the whole file.
+    let (folder, name) = (String::new(), "huge".to_owned());
+    browser.say(ToFiles::Download { id: 1, folder, name, offset: size });
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(browser.leave().len()));
+    assert_eq!(told.recv_timeout(std::time::Duration::from_secs(20)), Ok(0));
+}
