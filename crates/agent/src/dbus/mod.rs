@@ -10,7 +10,10 @@ mod service;
 
 use crate::control::Shared;
 use service::{Object, Standing};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::broadcast::error::RecvError;
 use zbus::{Connection, connection};
 
@@ -67,25 +70,44 @@ async fn serve(shared: &Arc<Shared>, bus: &Connection) -> zbus::Result<()> {
     let mut sessions = shared.sessions.watch();
     let mut visits = shared.sessions.visits();
     let mut last = service::standing(shared);
+    let mut budget = notify::Budget::new(Instant::now());
     loop {
+        let due = budget.due();
+        let counted = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             // None of the senders goes before this task does.
             _ = changed.changed() => {}
             _ = credential.changed() => {}
             _ = sessions.changed() => {}
-            visit = visits.recv() => match visit {
-                Ok(visit) => {
-                    // A desktop without a notification daemon, or with one that is stuck, holds up nothing.
-                    tokio::spawn(notify::tell(bus.clone(), visit));
-                    continue;
+            () = counted => {
+                show(bus, budget.counted(Instant::now()));
+                continue;
+            }
+            visit = visits.recv() => {
+                match visit {
+                    Ok(visit) => show(bus, budget.visit(&visit, Instant::now())),
+                    Err(RecvError::Lagged(missed)) => budget.hold(missed),
+                    Err(RecvError::Closed) => {}
                 }
-                Err(RecvError::Lagged(_) | RecvError::Closed) => continue,
-            },
+                continue;
+            }
         }
         let now: Standing = service::standing(shared);
         if now != last {
             Object::status_changed(object.signal_emitter(), now).await?;
             last = now;
         }
+    }
+}
+
+/// A desktop without a notification daemon, or with one that is stuck, holds up nothing.
+fn show(bus: &Connection, note: Option<notify::Note>) {
+    if let Some(note) = note {
+        tokio::spawn(notify::tell(bus.clone(), note));
     }
 }

@@ -2,7 +2,10 @@
 
 use crate::control::sessions::Visit;
 use bramble_wire::signalling::SessionKind;
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 use zbus::{Connection, Variant};
 
 /// How long a notification daemon may take.
@@ -31,9 +34,80 @@ trait Notifications {
     ) -> zbus::Result<u32>;
 }
 
+/// Visits that are shown one after the other; more in a row are counted.
+const BURST: u32 = 6;
+/// After so long one more is shown.
+const EACH: Duration = Duration::from_secs(5);
+
+/// A notification.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    summary: &'static str,
+    body: String,
+}
+
+/// Decides what is shown: a person must see who comes, and the desktop must not drown in it.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: u32,
+    since: Instant,
+    held: u64,
+}
+
+impl Budget {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { left: BURST, since: now, held: 0 }
+    }
+
+    /// What to show of a visit now; it is counted if that is nothing.
+    pub(super) fn visit(&mut self, visit: &Visit, now: Instant) -> Option<Note> {
+        self.refill(now);
+        if self.held > 0 || self.left == 0 {
+            self.hold(1);
+            return None;
+        }
+        self.left -= 1;
+        let (summary, body) = words(visit);
+        Some(Note { summary, body })
+    }
+
+    /// So many were not even seen.
+    pub(super) fn hold(&mut self, visits: u64) {
+        self.held = self.held.saturating_add(visits);
+    }
+
+    /// When those that were counted are told.
+    pub(super) fn due(&self) -> Option<Instant> {
+        (self.held > 0).then(|| self.since + EACH)
+    }
+
+    /// Those that were counted, once it is time.
+    pub(super) fn counted(&mut self, now: Instant) -> Option<Note> {
+        self.due().filter(|due| now >= *due)?;
+        self.refill(now);
+        self.left = self.left.saturating_sub(1);
+        let body = match std::mem::take(&mut self.held) {
+            1 => "One more connection began or ended.".to_owned(),
+            held => format!("{held} more connections began or ended."),
+        };
+        Some(Note { summary: "Many connections", body })
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.since).as_secs() / EACH.as_secs();
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_add(passed).min(BURST);
+        if self.left == BURST {
+            self.since = now;
+        } else {
+            self.since += EACH * passed;
+        }
+    }
+}
+
 /// Shows it, where there is somebody who shows it.
-pub(super) async fn tell(bus: Connection, visit: Visit) {
-    let (summary, body) = words(&visit);
+pub(super) async fn tell(bus: Connection, note: Note) {
+    let Note { summary, body } = note;
     let hints = HashMap::from([("desktop-entry", Variant::from("rpi-connect"))]);
     let show = async {
         let desktop = NotificationsProxy::new(&bus).await?;
@@ -80,6 +154,29 @@ fn plain(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_of_visits_is_counted_and_what_comes_later_is_shown_again() {
+        let visit = Visit { here: true, kind: SessionKind::Shell, name: "Eve".to_owned() };
+        let began = Instant::now();
+        let mut budget = Budget::new(began);
+        let shown = (0..10_000).filter(|_| budget.visit(&visit, began).is_some()).count();
+        assert_eq!(shown, 6);
+        assert_eq!(budget.counted(began + Duration::from_secs(4)), None);
+        budget.hold(6);
+        let due = budget.due().expect("they are told");
+        assert_eq!(due, began + EACH);
+        assert_eq!(budget.counted(due).expect("due").body, "10000 more connections began or ended.");
+        assert_eq!(budget.due(), None);
+        // At most one in five seconds for as long as it goes on.
+        assert_eq!(budget.visit(&visit, due), None);
+        let next = budget.due().expect("they are told");
+        assert_eq!(next, due + EACH);
+        assert_eq!(budget.counted(next).expect("due").body, "One more connection began or ended.");
+        // And afterwards as before.
+        let later = next + Duration::from_mins(1);
+        assert_eq!((0..10).filter(|_| budget.visit(&visit, later).is_some()).count(), 6);
+    }
 
     #[test]
     fn a_name_is_shown_as_text() {

@@ -298,5 +298,25 @@ async fn the_person_at_the_desktop_is_told_who_has_come_once_the_connection_stan
     // One that goes without a word has gone as well.
     drop(unseen);
     assert_eq!(text(&next(&mut seen).await), ("Remote shell ended", "Ada has disconnected."));
+
+    // Many at once do not fill the desktop: some are named, the rest is counted.
+    let mut many = Vec::new();
+    for n in 10..26 {
+        open(n, "shell");
+        let one = device.session().await;
+        one.connected().await;
+        many.push(one);
+    }
+    let mut named = 0;
+    let counted = loop {
+        let shown = next(&mut seen).await;
+        if shown.summary == "Many connections" {
+            break shown.body;
+        }
+        assert_eq!(text(&shown), ("Remote shell started", "Ada uses a shell on this device."));
+        named += 1;
+    };
+    assert!(named <= 6, "{named}");
+    assert_eq!(counted, format!("{} more connections began or ended.", 16 - named));
     device.stop().await;
 }
