@@ -3,9 +3,12 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { deflateSync } from "node:zlib";
 
 const WIDTH = 64;
 const HEIGHT = 48;
+/** A desktop's name that would harm a page which takes it for more than text. */
+export const MARKUP = "<img src=x onerror=document.title='harmed'>\u202e\n";
 
 /** Where it begins to misbehave, and how. */
 export type Fault =
@@ -18,7 +21,13 @@ export type Fault =
   /** After the first picture comes what means nothing. */
   | "garbage after a picture"
   /** After the first picture comes a clipboard of so many bytes that nobody has room for it. */
-  | "a clipboard without end";
+  | "a clipboard without end"
+  /** After the first picture comes an extended clipboard that nobody can unpack. */
+  | "a clipboard that cannot be unpacked"
+  /** The same, of a few bytes that claim to be two gigabytes. */
+  | "a clipboard that claims two gigabytes"
+  /** After the first picture come an extended clipboard that is no UTF-8 and a darker picture. Its name is markup. */
+  | "a clipboard that is no text";
 
 export class FakeVnc {
   private readonly sockets = new Set<Socket>();
@@ -60,25 +69,39 @@ async function serve(socket: Socket, fault: Fault): Promise<void> {
   await asked.take(1);
   socket.write(Buffer.from([0, 0, 0, 0]));
   await asked.take(1);
-  socket.write(init());
+  socket.write(init(fault === "a clipboard that is no text" ? MARKUP : "Fake"));
   if (fault === "stalls before the first picture") return;
   // Whatever was asked for: one whole picture.
   await asked.take(1);
   socket.write(whole());
   if (fault === "garbage after a picture") socket.write(Buffer.alloc(4096, 0xee));
-  else await flood(socket);
+  else if (fault === "a clipboard that cannot be unpacked") socket.write(extended(Buffer.from("no zlib at all")));
+  else if (fault === "a clipboard that claims two gigabytes") socket.write(extended(deflateSync(Buffer.from([0x7f, 0xff, 0xff, 0xff, 1]))));
+  else if (fault === "a clipboard that is no text") {
+    const text = deflateSync(Buffer.from([0, 0, 0, 3, 0xff, 0xc3, 0]));
+    socket.write(Buffer.concat([extended(text), whole(0x20)]));
+  } else await flood(socket);
+}
+
+/** ServerCutText as the extended clipboard has it, with a text. */
+function extended(content: Buffer): Buffer {
+  const head = Buffer.from([3, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 1]);
+  head.writeInt32BE(-(4 + content.length), 4);
+  return Buffer.concat([head, content]);
 }
 
 /** ServerInit: size, 32 bits a pixel in true colour, and a name. */
-function init(): Buffer {
-  const head = Buffer.from([0, WIDTH, 0, HEIGHT, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 4]);
-  return Buffer.concat([head, Buffer.from("Fake")]);
+function init(name: string): Buffer {
+  const head = Buffer.from([0, WIDTH, 0, HEIGHT, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+  const text = Buffer.from(name);
+  head.writeUInt32BE(text.length, 20);
+  return Buffer.concat([head, text]);
 }
 
 /** FramebufferUpdate with one raw rectangle. */
-function whole(): Buffer {
+function whole(colour = 0x80): Buffer {
   const head = Buffer.from([0, 0, 0, 1, 0, 0, 0, 0, 0, WIDTH, 0, HEIGHT, 0, 0, 0, 0]);
-  return Buffer.concat([head, Buffer.alloc(WIDTH * HEIGHT * 4, 0x80)]);
+  return Buffer.concat([head, Buffer.alloc(WIDTH * HEIGHT * 4, colour)]);
 }
 
 /** ServerCutText of 200 MB. */

@@ -2,7 +2,6 @@
 import { copyText } from "../clipboard";
 import { bytesInWords } from "../session/protocol";
 import { toast } from "../toasts";
-import { MOST_TEXT } from "./text";
 import type { Pasted, Viewer } from "./viewer";
 
 function element<T extends HTMLElement>(id: string): T {
@@ -29,8 +28,8 @@ export class Clipboard {
 
   private async copy(): Promise<void> {
     const text = this.viewer.remoteText;
-    if (text === undefined) {
-      toast(`What was copied on the desktop is longer than ${bytesInWords(MOST_TEXT)} and was not taken over. File transfer takes files of any size.`);
+    if (this.viewer.refusal !== "") {
+      toast(this.viewer.refusal);
       return;
     }
     if (text === "") {

@@ -2,14 +2,14 @@
 import { readScreen, type ToScreen } from "./protocol";
 import { Link, type LinkEvents, type Options } from "../session/link";
 
-const TOO_MUCH = "The desktop's VNC server sent more at once than this window takes, for example a clipboard of very many megabytes.";
+const TOO_MUCH = "The desktop's VNC server sent more at once than this window takes, or what it cannot unpack, for example a clipboard of very many megabytes.";
 
 /** What happens in a screen's session, in order; `ended` is the last. */
 export interface ScreenEvents extends LinkEvents {
   /** The VNC server can be talked to; again after another display was chosen. */
   reached(channel: RawChannel): void;
   /** The desktop has these displays to choose from. */
-  displays(names: string[]): void;
+  displays(names: string[], showing: string | undefined): void;
   /** This one is shown from now on. */
   showing(display: string): void;
 }
@@ -56,7 +56,7 @@ export class ScreenSession extends Link {
   protected override received(data: ArrayBuffer | string): void {
     if (data instanceof ArrayBuffer) return this.hand(data);
     const message = readScreen(data);
-    if (message?.type === "displays") this.events.displays(message.names);
+    if (message?.type === "displays") this.events.displays(message.names, message.showing);
     else if (message?.type === "showing") {
       this.opened();
       this.events.showing(message.display);

@@ -1,6 +1,6 @@
 // The picture of the desktop: noVNC on the session's channel.
 import RFB from "@novnc/novnc";
-import { sentence } from "../session/protocol";
+import { bytesInWords, sentence } from "../session/protocol";
 import { type KeyName, KEYS } from "./keysyms";
 import type { RawChannel } from "./session";
 import { bounded, MOST_OLD_TEXT, MOST_TEXT, type RemoteClipboard, toRemote } from "./text";
@@ -22,6 +22,9 @@ const NO_PASSWORD =
 /** What became of a text for the desktop's clipboard. */
 export type Pasted = "sent" | "unreachable" | "too long" | "other letters";
 
+const TOO_LONG = `What was copied on the desktop is longer than ${bytesInWords(MOST_TEXT)} and was not taken over. File transfer takes files of any size.`;
+const NO_TEXT = "What was copied on the desktop is no valid text (UTF-8) and was not taken over.";
+
 /** What WayVNC calls every desktop. */
 const WAYVNC = "WayVNC";
 
@@ -42,7 +45,9 @@ export class Viewer {
   private name = "";
   private isConnected = false;
   /** What the desktop copied last. It leaves this page only on a click. */
-  private copied: string | undefined = "";
+  private copied = "";
+  /** Why nothing of it was kept, if that has a reason. */
+  private refused = "";
   private scaling: Scaling = "fit";
   private quality: Quality = "medium";
 
@@ -56,6 +61,7 @@ export class Viewer {
     rfb.background = "transparent";
     this.apply(rfb);
     const mine = (): boolean => this.rfb === rfb;
+    this.forgive(channel, mine);
     rfb.addEventListener("connect", () => {
       if (!mine()) return;
       this.isConnected = true;
@@ -67,7 +73,8 @@ export class Viewer {
       events.about(this.about);
     });
     rfb.addEventListener("clipboard", ({ detail }) => {
-      this.copied = bounded(detail.text);
+      const text = bounded(detail.text);
+      this.took(text ?? "", text === undefined ? TOO_LONG : "");
     });
     rfb.addEventListener("credentialsrequired", () => {
       if (mine()) events.failed(NO_PASSWORD);
@@ -80,6 +87,28 @@ export class Viewer {
     });
   }
 
+  /** noVNC throws at an extended clipboard that is no UTF-8. It has read the message to its end by then, so what follows
+   *  is still in order. */
+  private forgive(channel: RawChannel, mine: () => boolean): void {
+    const hear = channel.onmessage;
+    const take = (event: { data: ArrayBuffer }): void => {
+      try {
+        hear?.(event);
+      } catch (error) {
+        if (!(error instanceof URIError) || !mine()) throw error;
+        this.took("", NO_TEXT);
+        // What came in the same piece.
+        take({ data: new ArrayBuffer(0) });
+      }
+    };
+    channel.onmessage = take;
+  }
+
+  private took(text: string, refused: string): void {
+    this.copied = text;
+    this.refused = refused;
+  }
+
   /** Takes the picture away. */
   detach(): void {
     const rfb = this.rfb;
@@ -87,7 +116,7 @@ export class Viewer {
     this.isConnected = false;
     this.name = "";
     rfb?.disconnect();
-    this.copied = "";
+    this.took("", "");
   }
 
   get canvas(): HTMLCanvasElement | null {
@@ -169,9 +198,14 @@ export class Viewer {
     this.rfb?.sendKey(keysym, null);
   }
 
-  /** What the desktop copied last; nothing if it was too long to be kept. */
-  get remoteText(): string | undefined {
+  /** What the desktop copied last. */
+  get remoteText(): string {
     return this.copied;
+  }
+
+  /** Why that was not taken over, if it was not. */
+  get refusal(): string {
+    return this.refused;
   }
 
   /** Bytes of UTF-8 that the desktop's clipboard takes. */
