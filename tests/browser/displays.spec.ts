@@ -24,10 +24,18 @@ test("a desktop with two displays: each viewer chooses, and the choice outlives 
   const path = await address(page);
   const screen = await ScreenWindow.open(page, path);
   const choice = page.getByLabel("Display of the device");
-  await expect(choice.locator("option")).toHaveText(["Display", "HEADLESS-1", "HEADLESS-2"]);
+  await expect(choice.locator("option")).toHaveText(["HEADLESS-1", "HEADLESS-2"]);
+  // Before anybody chooses, the window says which one it is.
+  await expect(choice).toHaveValue("0");
+  await expect.poll(() => size(screen)).toEqual([[1280, 720]]);
+  await expect(page.locator("#detail-about")).toHaveText("HEADLESS-1, WayVNC, 1280 × 720");
+  const told = await device.connect("status");
+  expect(told.stdout).toContain("Displays: HEADLESS-1, HEADLESS-2\n");
+  expect(JSON.parse((await device.connect("status", "--json")).stdout)).toMatchObject({ displays: ["HEADLESS-1", "HEADLESS-2"] });
   await choice.selectOption("HEADLESS-2");
   await expect.poll(() => size(screen)).toEqual([[800, 600]]);
   await expect(choice).toHaveValue("1");
+  await expect(page.locator("#detail-about")).toHaveText("HEADLESS-2, WayVNC, 800 × 600");
 
   const other = await ScreenWindow.open(await context.newPage(), path);
   await other.page.getByLabel("Display of the device").selectOption("HEADLESS-1");

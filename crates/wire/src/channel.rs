@@ -205,6 +205,9 @@ pub enum FromScreen {
     Displays {
         /// Their names, as the compositor calls them.
         names: Vec<String>,
+        /// The one that is shown, where the device knows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        showing: Option<String>,
     },
     /// The bytes that follow are a new connection to the VNC server, which shows this display.
     Showing {

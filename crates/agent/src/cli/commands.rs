@@ -38,6 +38,9 @@ fn lines(status: &Status) -> Vec<String> {
     if status.files == crate::local_api::Feature::Allowed {
         lines.push(format!("File transfer: {}", feature(status.files, status.files_sessions)));
     }
+    if status.displays.len() > 1 {
+        lines.push(format!("Displays: {}", status.displays.join(", ")));
+    }
     if let Some(problem) = &status.problem {
         lines.push(format!("Problem: {problem}"));
     }
@@ -130,6 +133,7 @@ mod tests {
             vnc_reason: None,
             vnc_sessions: 0,
             virtual_screen: None,
+            displays: vec!["DSI-1".to_owned()],
             shell: Feature::Allowed,
             shell_sessions: 2,
             ota: Feature::Unavailable,

@@ -12,6 +12,7 @@ pub(super) fn run(place: &Place, json: bool) -> Result<ExitCode, Failure> {
     let supported = cfg!(feature = "screen");
     // What nobody wants need not work.
     let wanted = supported && place.folder.settings().is_ok_and(|settings| settings.vnc);
+    let displays = if wanted { runtime.block_on(screen_checks::displays(place)) } else { Vec::new() };
     let mut checks = if wanted { screen_checks::run(place) } else { Vec::new() };
     let files = place.folder.settings().is_ok_and(|settings| settings.files);
     if files {
@@ -21,12 +22,15 @@ pub(super) fn run(place: &Place, json: bool) -> Result<ExitCode, Failure> {
     let well = checks.iter().all(|check| check.passed);
     if json {
         let report = json!({ "passed": well, "screen_sharing_supported": supported,
-            "file_transfer_allowed": files, "checks": checks });
+            "displays": displays, "file_transfer_allowed": files, "checks": checks });
         say(&serde_json::to_string_pretty(&report).map_err(Failure::new)?);
     } else {
         say(if supported { SUPPORTED } else { NO_SCREEN });
         if supported && !wanted {
             say(SWITCHED_OFF);
+        }
+        if displays.len() > 1 {
+            say(&format!("Displays of the desktop: {}", displays.join(", ")));
         }
         for check in &checks {
             match &check.cure {

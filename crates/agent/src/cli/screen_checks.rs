@@ -37,6 +37,13 @@ pub(super) fn run(place: &Place) -> Vec<Check> {
     vec![Check::of(COMPOSITOR, compositor), Check::of(SERVICES, services(place))]
 }
 
+/// The displays of the desktop that is shared.
+pub(super) async fn displays(place: &Place) -> Vec<String> {
+    let screen = ScreenSettings::at(place.folder.vnc_socket());
+    screen.choose(place.folder.settings().ok().and_then(|settings| settings.screen));
+    screen.displays().await
+}
+
 fn services(place: &Place) -> Result<(), String> {
     // The daemon may have been given another socket.
     let why = match ask(&place.folder.socket(), &Request::Status) {

@@ -6,7 +6,7 @@ use super::{Failure, Place};
 use crate::{
     control::watch::FolderWatch,
     platform::desktop,
-    session::{ScreenError, ScreenSettings},
+    session::{ScreenError, ScreenSettings, displays},
 };
 use rustix::fs::{Mode, inotify::WatchFlags};
 use std::{
@@ -29,12 +29,16 @@ pub(super) fn run(place: &Place) -> Result<ExitCode, Failure> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
     let display = runtime.block_on(first_display(&socket));
+    // Of several, a certain one, so that whoever looks can be told which.
+    let several = runtime.block_on(displays(&display));
+    let output = several.first().filter(|_| several.len() > 1).map(|name| format!("--output={name}"));
     drop(runtime);
     make_room(&socket)?;
     // Before it listens: the socket is made with the rights that this leaves.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let error = Command::new("wayvnc")
         .args(["--config=/dev/null", "--render-cursor", "--unix-socket"])
+        .args(output)
         .arg(&socket)
         .env("WAYLAND_DISPLAY", display)
         .exec();

@@ -365,6 +365,7 @@ impl Shared {
             vnc_reason,
             vnc_sessions: self.sessions.count(SessionKind::Vnc),
             virtual_screen: self.screen.as_ref().and_then(|_| self.settings().virtual_screen),
+            displays: Vec::new(),
             shell: if self.settings().shell { Feature::Allowed } else { Feature::Disallowed },
             shell_sessions: self.sessions.count(SessionKind::Shell),
             ota: feature(self.ota()),

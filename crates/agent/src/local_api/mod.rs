@@ -140,6 +140,9 @@ pub struct Status {
     /// The size of the screen that stands in for a desktop while none runs, where that is switched on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_screen: Option<ScreenSize>,
+    /// The displays of the desktop that is shared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub displays: Vec<String>,
     /// Remote shell.
     pub shell: Feature,
     /// Its sessions.

@@ -1,6 +1,6 @@
 //! The daemon's end of the local socket.
 
-use super::{MAX_REQUEST, Reply, Request};
+use super::{MAX_REQUEST, Reply, Request, Status};
 use crate::{
     control::{
         Shared,
@@ -121,7 +121,13 @@ async fn converse(stream: UnixStream, shared: &Shared, stop: &Notify) {
 
 async fn answer(request: Request, writer: &mut OwnedWriteHalf, shared: &Shared, stop: &Notify) {
     let reply = match request {
-        Request::Status => Reply::Status(Box::new(shared.status())),
+        Request::Status => {
+            let displays = match shared.screen() {
+                Some(screen) => screen.displays().await,
+                None => Vec::new(),
+            };
+            Reply::Status(Box::new(Status { displays, ..shared.status() }))
+        }
         Request::OtaTrust => match shared.trust_text().await {
             Ok(text) => Reply::Trust { text },
             Err(why) => Reply::Failed { why },

@@ -1,9 +1,13 @@
 //! The desktop of this user: the Wayland compositors that run, and the program that shares them.
 
 use super::Platform;
+use rustix::{
+    fd::OwnedFd,
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+};
 use std::{
     env,
-    os::unix::net::UnixStream,
     path::{Path, PathBuf},
 };
 
@@ -36,8 +40,18 @@ pub fn compositors_in(runtime: &Path) -> Vec<PathBuf> {
     found(Some(runtime), None)
 }
 
+/// Connects without waiting: one that stands still, with its queue full, is `AGAIN`. The connection does not
+/// block either.
+pub fn connect(socket: &Path) -> Result<OwnedFd, Errno> {
+    let address = SocketAddrUnix::new(socket)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let connection = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&connection, &address)?;
+    Ok(connection)
+}
+
 fn found(runtime: Option<&Path>, named: Option<&Path>) -> Vec<PathBuf> {
-    let answers = |path: &PathBuf| UnixStream::connect(path).is_ok();
+    let answers = |path: &PathBuf| matches!(connect(path), Ok(_) | Err(Errno::AGAIN));
     if let Some(named) = named {
         let path = runtime.map_or_else(|| named.to_owned(), |runtime| runtime.join(named));
         if answers(&path) {
@@ -76,6 +90,17 @@ mod tests {
         assert_eq!(found(Some(place.path()), None), [at("wayland-1"), at("wayland-2")]);
         assert_eq!(found(Some(place.path()), Some(Path::new("wayland-2"))), [at("wayland-2")]);
         assert_eq!(found(None, Some(&at("wayland-2"))), [at("wayland-2")]);
+        // One that stands still: each look stays in its queue.
+        let still = place.path().join("still");
+        std::fs::create_dir(&still).expect("a folder");
+        let _still = UnixListener::bind(still.join("wayland-0")).expect("binds");
+        let looks: Vec<_> = (0..10_000).map_while(|_| connect(&still.join("wayland-0")).ok()).collect();
+        assert!(looks.len() < 10_000, "its queue is full");
+        let (tell, told) = std::sync::mpsc::channel();
+        let folder = still.clone();
+        std::thread::spawn(move || tell.send(found(Some(&folder), None)));
+        let seen = told.recv_timeout(std::time::Duration::from_secs(10)).expect("without waiting for it");
+        assert_eq!(seen, [still.join("wayland-0")]);
         // One that the environment still names but that has gone.
         assert_eq!(found(Some(place.path()), Some(Path::new("wayland-0"))).len(), 2);
     }

@@ -30,6 +30,7 @@ mod vnc_server;
 mod watch;
 mod work;
 
+pub(crate) use desk::displays;
 pub use files::FilesSettings;
 pub(crate) use files::is_supported as files_are_supported;
 pub use kept::Keeper;

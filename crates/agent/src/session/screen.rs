@@ -63,7 +63,9 @@ impl Screen {
     pub(crate) async fn open(settings: &ScreenSettings) -> Result<Self, ScreenError> {
         let Reached { stream, password, keep, desktop } = settings.open().await?;
         let handshake = password.map(|password| Box::new(Handshake::new(password)));
-        let words = desktop.as_ref().map(|it| FromScreen::Displays { names: it.displays.clone() });
+        let words = desktop
+            .as_ref()
+            .map(|it| FromScreen::Displays { names: it.displays.clone(), showing: it.showing.clone() });
         Ok(Self {
             settings: settings.clone(),
             stream,
@@ -210,9 +212,20 @@ impl Screen {
         self.pass_input();
     }
 
-    /// Moves what waits on to the VNC server.
+    /// Moves what waits on to the VNC server. Whatever else may listen there hears nothing of the browser: a
+    /// VNC server speaks first.
     pub(crate) fn pass_input(&mut self) {
-        self.input.pass(|bytes| self.stream.try_write(bytes));
+        if self.may_pass() {
+            self.input.pass(|bytes| self.stream.try_write(bytes));
+        }
+    }
+
+    fn may_pass(&self) -> bool {
+        self.has_greeted() || self.handshake.is_some()
+    }
+
+    fn has_greeted(&self) -> bool {
+        self.greeted == GREETING.len()
     }
 
     pub(crate) fn lags(&self) -> bool {
@@ -220,7 +233,11 @@ impl Screen {
     }
 
     pub(crate) fn wants(&self, output: bool) -> Wants {
-        Wants { output: output && self.over.is_none(), room: !self.input.is_empty(), exit: false }
+        Wants {
+            output: output && self.over.is_none(),
+            room: self.may_pass() && !self.input.is_empty(),
+            exit: false,
+        }
     }
 
     /// Waits for whatever of these comes first. Safe to drop and call again.
@@ -259,7 +276,7 @@ impl Screen {
 
     /// When to look again whether the VNC server has begun.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        (self.greeted == 0 && self.over.is_none() && self.coming.is_none())
+        (!self.has_greeted() && self.over.is_none() && self.coming.is_none())
             .then(|| self.since + GREETING_WITHIN)
     }
 

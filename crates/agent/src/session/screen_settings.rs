@@ -61,6 +61,8 @@ pub(super) enum Keep {
 pub(super) struct Desktop {
     compositor: PathBuf,
     pub(super) displays: Vec<String>,
+    /// The one that its own WayVNC shows, if that was started to show a certain one.
+    pub(super) showing: Option<String>,
 }
 
 impl ScreenSettings {
@@ -100,6 +102,15 @@ impl ScreenSettings {
     pub fn choose_virtual(&self, size: ScreenSize) {
         self.chosen.send_replace(Chosen::Virtual(size));
         self.headless.want(true);
+    }
+
+    /// The names of the desktop's displays; none while another VNC server is shared.
+    pub async fn displays(&self) -> Vec<String> {
+        let is_desktop = !matches!(&*self.chosen.borrow(), Chosen::Other { .. });
+        match desktop::compositors().into_iter().next().filter(|_| is_desktop) {
+            Some(compositor) => desk::displays(&compositor).await,
+            None => Vec::new(),
+        }
     }
 
     /// Whether something is an address, in words for the person who gave it.
@@ -158,7 +169,7 @@ impl ScreenSettings {
             }
             (stream, _) => {
                 let stream = stream?;
-                let desktop = desktop().await;
+                let desktop = desktop(&stream).await;
                 Ok(Reached { stream, password: None, keep: Keep::Nothing, desktop })
             }
         }
@@ -182,8 +193,12 @@ impl ScreenSettings {
 }
 
 /// The desktop, if it has several displays to choose from.
-async fn desktop() -> Option<Desktop> {
+async fn desktop(stream: &Stream) -> Option<Desktop> {
     let compositor = desktop::compositors().into_iter().next()?;
     let displays = desk::displays(&compositor).await;
-    (displays.len() > 1).then_some(Desktop { compositor, displays })
+    if displays.len() < 2 {
+        return None;
+    }
+    let showing = stream.server_process().and_then(desk::display_of).filter(|name| displays.contains(name));
+    Some(Desktop { compositor, displays, showing })
 }

@@ -1,8 +1,8 @@
 //! A VNC server of this machine, on a Unix socket or a loopback port, and whether it may be talked to.
 
+use crate::platform::desktop;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -122,11 +122,7 @@ fn look(socket: &Path) -> Result<(), ScreenError> {
 }
 
 fn reach(path: &Path) -> Result<OwnedFd, ScreenError> {
-    let address = SocketAddrUnix::new(path).map_err(words)?;
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket =
-        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(words)?;
-    rustix::net::connect(&socket, &address).map_err(words)?;
+    let socket = desktop::connect(path).map_err(words)?;
     let peer = rustix::net::sockopt::socket_peercred(&socket).map_err(words)?;
     if peer.uid != rustix::process::geteuid() {
         return Err(ScreenError::Foreign);
@@ -223,6 +219,14 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// The process that listens, where the kernel tells.
+    pub(super) fn server_process(&self) -> Option<i32> {
+        match self {
+            Self::Unix(stream) => stream.peer_cred().ok()?.pid(),
+            Self::Tcp(_) => None,
+        }
+    }
+
     pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Unix(stream) => stream.try_read(buffer),

@@ -170,6 +170,23 @@ async fn a_program_that_is_no_vnc_server_is_told_apart() {
 }
 
 #[tokio::test]
+async fn a_program_that_does_not_speak_first_hears_nothing_of_the_browser() {
+    for said in [&b""[..], b"RFB"] {
+        let server = FakeVnc::start();
+        let mut visit = Visit::to_screen(server.settings()).await;
+        let mut other = server.accept().await;
+        other.write_all(said).await.expect("sends");
+        visit.until_connected().await;
+        visit.send_screen(b"FLUSHALL\r\n");
+        assert_eq!(visit.until_ended().await, "The desktop's VNC server does not answer.");
+        let mut heard = Vec::new();
+        let reading = other.read_to_end(&mut heard);
+        tokio::time::timeout(PATIENCE, reading).await.expect("in time").expect("reads");
+        assert_eq!(heard, b"", "after {said:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_greeting_may_come_in_pieces() {
     let server = FakeVnc::start();
     let mut visit = Visit::to_screen(server.settings()).await;

@@ -137,3 +137,16 @@ async fn one_that_does_not_start_is_refused_with_the_reason() {
     assert!(why.contains("sway cannot be started"), "{why}");
     assert_eq!(place.folders(), 0);
 }
+
+#[tokio::test]
+async fn what_the_daemon_has_in_its_environment_stays_out() {
+    let place = Place::new("#!/bin/sh\nenv > \"$(dirname \"$0\")/environment\"\nexit 3\n");
+    let mut refused = visit(&place.screen(Duration::ZERO)).await;
+    refused.until("a refusal", |it| it.refused.is_some()).await;
+    let given = fs::read_to_string(place.folder.path().join("environment")).expect("it ran");
+    let has = |name: &str| given.lines().any(|line| line.starts_with(&format!("{name}=")));
+    assert!(has("PATH") && has("XDG_RUNTIME_DIR"), "{given}");
+    // What these tests run with stands for what a daemon may have been given.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    assert!(!has("CARGO_MANIFEST_DIR"), "{given}");
+}

@@ -3,6 +3,7 @@
 //! descriptor, so they are written here: a library would be the larger part, and would wait for ever for a
 //! compositor that stands still.
 
+use crate::platform::desktop;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -42,7 +43,8 @@ pub(crate) async fn displays(display: &Path) -> Vec<String> {
 
 fn ask(path: &Path) -> io::Result<Vec<String>> {
     let until = Instant::now() + PATIENCE;
-    let mut stream = UnixStream::connect(path)?;
+    let mut stream = UnixStream::from(desktop::connect(path)?);
+    stream.set_nonblocking(false)?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut out = request(DISPLAY, 1, &REGISTRY.to_ne_bytes());
     out.extend(request(DISPLAY, 0, &FIRST_SYNC.to_ne_bytes()));
@@ -231,5 +233,17 @@ mod tests {
         let began = Instant::now();
         assert!(asked(global(9, "wl_output", 4), Vec::new()).is_err());
         assert!(began.elapsed() < PATIENCE * 10);
+    }
+
+    #[test]
+    fn one_whose_queue_is_full_is_not_waited_for() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = place.path().join("wayland-1");
+        let _still = UnixListener::bind(&path).expect("binds");
+        let waiting: Vec<_> = (0..10_000).map_while(|_| desktop::connect(&path).ok()).collect();
+        assert!(waiting.len() < 10_000, "its queue is full");
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(ask(&path).is_err()));
+        assert_eq!(told.recv_timeout(PATIENCE * 20), Ok(true));
     }
 }

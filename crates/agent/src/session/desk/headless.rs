@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::Mutex;
 
 /// How long the compositor may take to listen: a Pi Zero is slow.
@@ -157,7 +157,7 @@ fn no_virtual(why: &dyn std::fmt::Display) -> ScreenError {
 fn spawn(program: &Path, folder: &Path, config: &Path) -> Result<Child, ScreenError> {
     // What is started on it begins at home, as after a log-in.
     let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_dir());
-    Command::new(program)
+    super::program(program)
         .current_dir(home.as_deref().unwrap_or(Path::new("/")))
         .arg("--config")
         .arg(config)
@@ -169,16 +169,8 @@ fn spawn(program: &Path, folder: &Path, config: &Path) -> Result<Child, ScreenEr
         .env("WLR_LIBINPUT_NO_DEVICES", "1")
         // Where there is no monitor there may be no GPU either, and WayVNC reads memory best.
         .env("WLR_RENDERER", "pixman")
-        .env_remove("WAYLAND_DISPLAY")
-        .env_remove("DISPLAY")
-        .env_remove("SWAYSOCK")
-        // The daemon's own, to tell systemd.
-        .env_remove("NOTIFY_SOCKET")
         // It stays open for as long as this process lives: see `config_of`.
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
         .spawn()
         .map_err(|error| no_virtual(&format!("sway cannot be started: {error}")))
 }

@@ -1,13 +1,13 @@
 //! A WayVNC that this device runs for one display of a desktop.
 
-use super::{LOOK, private_folder};
+use super::{LOOK, private_folder, program};
 use crate::session::vnc_server::{ScreenError, Server};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::Mutex;
 
 /// How long it may take to listen.
@@ -53,7 +53,7 @@ impl OwnWayVnc {
 }
 
 fn spawn(folder: &Path, socket: &Path, display: &Path, output: &str) -> Result<Child, ScreenError> {
-    Command::new("wayvnc")
+    program("wayvnc")
         .args(["--config=/dev/null", "--render-cursor", "--unix-socket"])
         .arg(format!("--output={output}"))
         .arg(socket)
@@ -61,9 +61,6 @@ fn spawn(folder: &Path, socket: &Path, display: &Path, output: &str) -> Result<C
         // Later versions listen for commands there, and two in one folder get in each other's way.
         .env("XDG_RUNTIME_DIR", folder)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
         .spawn()
         .map_err(|error| ScreenError::Io(format!("WayVNC cannot be started: {error}")))
 }
@@ -92,5 +89,45 @@ impl WayVncs {
         let new = Arc::new(OwnWayVnc::start(beside, display, output).await?);
         running.insert(key, Arc::downgrade(&new));
         Ok(new)
+    }
+}
+
+/// The display that a WayVNC of this user was told to show.
+pub(crate) fn display_of(process: i32) -> Option<String> {
+    chosen(&std::fs::read(format!("/proc/{process}/cmdline")).ok()?)
+}
+
+/// The same of its command line, whose parts end in zero bytes.
+fn chosen(line: &[u8]) -> Option<String> {
+    let line = std::str::from_utf8(line).ok()?;
+    let mut parts = line.split_terminator('\0');
+    while let Some(part) = parts.next() {
+        if matches!(part, "-o" | "--output") {
+            return parts.next().map(str::to_owned);
+        }
+        if let Some(name) = part.strip_prefix("--output=").or_else(|| part.strip_prefix("-o")) {
+            return Some(name.to_owned());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_display_is_read_from_the_command_line() {
+        for line in [
+            "wayvnc\0--unix-socket\0--output=DSI-1\0/run/vnc.sock\0",
+            "wayvnc\0--output\0DSI-1\0",
+            "wayvnc\0-o\0DSI-1\0",
+            "wayvnc\0-oDSI-1\0-u\0/run/vnc.sock\0",
+        ] {
+            assert_eq!(chosen(line.as_bytes()).as_deref(), Some("DSI-1"), "{line:?}");
+        }
+        for line in [&b""[..], b"wayvnc\0-u\0/run/vnc.sock\0", b"wayvnc\0-o\0", b"\xff\0-o\0DSI-1\0"] {
+            assert_eq!(chosen(line), None, "{line:?}");
+        }
     }
 }

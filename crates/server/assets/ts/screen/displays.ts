@@ -14,24 +14,35 @@ export class Displays {
     });
   }
 
-  /** Offers these, and hands out the one that was chosen before, if it is among them. */
-  offer(names: string[]): string | undefined {
+  /** Offers these, of which one is shown, and hands out the one that was chosen before, if it is another of them. */
+  offer(names: string[], showing: string | undefined): string | undefined {
     this.names = names;
-    this.select.replaceChildren(...names.map((name, at) => new Option(sentence(name, `Display ${at + 1}`), String(at))));
-    const first = new Option("Display", "", true, true);
-    // Which one the device shows by itself is not told.
-    first.disabled = true;
-    first.hidden = true;
-    this.select.prepend(first);
+    this.select.replaceChildren(...names.map((_, at) => new Option(this.label(at), String(at))));
     this.select.hidden = names.length < 2;
-    if (this.chosen !== undefined && names.includes(this.chosen)) return this.chosen;
-    this.chosen = undefined;
+    if (showing === undefined) {
+      const first = new Option("Display", "", true, true);
+      // Another program than the device's own service decided which it is.
+      first.disabled = true;
+      first.hidden = true;
+      this.select.prepend(first);
+    } else this.shows(showing);
+    if (this.chosen !== undefined && this.chosen !== showing && names.includes(this.chosen)) return this.chosen;
+    if (this.chosen !== showing) this.chosen = undefined;
     return undefined;
   }
 
   /** This one is shown now. */
   shows(display: string): void {
     this.select.value = String(this.names.indexOf(display));
+  }
+
+  /** The name of the one that is shown, where there are several and it is known. */
+  get shown(): string {
+    return this.select.hidden || this.select.value === "" ? "" : this.label(Number(this.select.value));
+  }
+
+  private label(at: number): string {
+    return sentence(this.names[at], `Display ${at + 1}`);
   }
 
   hide(): void {

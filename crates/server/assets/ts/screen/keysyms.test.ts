@@ -45,7 +45,11 @@ test("a clipboard comes whole or not at all, and invalid UTF-8 byte by byte", ()
 });
 
 test("words of the device about its displays", () => {
-  assert.deepEqual(readScreen('{"type":"displays","names":["HDMI-A-1",2,"DSI-1"]}'), { type: "displays", names: ["HDMI-A-1", "DSI-1"] });
+  assert.deepEqual(readScreen('{"type":"displays","names":["HDMI-A-1",2,"DSI-1"]}'), { type: "displays", names: ["HDMI-A-1", "DSI-1"], showing: undefined });
+  const showing = readScreen('{"type":"displays","names":["HDMI-A-1","DSI-1"],"showing":"DSI-1"}');
+  assert.deepEqual(showing, { type: "displays", names: ["HDMI-A-1", "DSI-1"], showing: "DSI-1" });
+  const another = readScreen('{"type":"displays","names":["DSI-1"],"showing":"HDMI-A-1"}');
+  assert.deepEqual(another, { type: "displays", names: ["DSI-1"], showing: undefined });
   assert.deepEqual(readScreen('{"type":"showing","display":"DSI-1"}'), { type: "showing", display: "DSI-1" });
   for (const other of ["", "[]", "null", '{"type":"displays"}', '{"type":"showing","display":1}', '{"type":"later"}']) {
     assert.equal(readScreen(other), undefined, other);

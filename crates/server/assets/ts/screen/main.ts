@@ -97,10 +97,10 @@ function connect(beginning: Beginning): void {
             statistics(mine);
           },
           failed: (reason) => mine.fail(reason),
-          about: (text) => view.about(text),
+          about: (text) => view.about([displays.shown, text].filter(Boolean).join(", ")),
         }),
-      displays(names) {
-        const chosen = displays.offer(names);
+      displays(names, showing) {
+        const chosen = displays.offer(names, showing);
         if (chosen === undefined) return;
         viewer.detach();
         mine.show(chosen);
