@@ -12,14 +12,25 @@ mod tags;
 mod tokens;
 mod transfer;
 
-use crate::desk::Desk;
+use crate::desk::{Answer, Desk, Person};
 use bramble_model::account::{Role, TWO_FACTOR_GRACE};
 use bramble_model::audit::Action;
 use bramble_store::testing::Engine;
+use bramble_wire::AccountId;
 use http::StatusCode;
 use time::Duration;
 
-fn location(answer: &crate::desk::Answer) -> &str {
+/// An organisation "Shed" of three people: two administrators, the first of whom made it, and a member.
+async fn staffed(desk: &Desk) -> (AccountId, [Person; 3]) {
+    let people = [desk.person("ann").await, desk.person("bob").await, desk.person("mem").await];
+    let [ann, bob, mem] = &people;
+    let shed = desk.organisation(ann, "Shed").await;
+    desk.join(shed, bob, Role::Administrator).await;
+    desk.join(shed, mem, Role::Member).await;
+    (shed, people)
+}
+
+fn location(answer: &Answer) -> &str {
     answer.headers.get("location").expect("a location").to_str().expect("text")
 }
 
@@ -94,16 +105,13 @@ async fn without_a_second_factor_nothing_is_shown_after_the_days_of_grace() {
 async fn a_deletion_is_told_and_leaves_a_trace() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let desk = Desk::on(engine).await;
-        let people = [desk.person("ann").await, desk.person("bob").await, desk.person("mem").await];
+        let (shed, people) = staffed(&desk).await;
         let [ann, bob, mem] = &people;
-        let shed = desk.organisation(ann, "Shed").await;
-        desk.join(shed, bob, Role::Administrator).await;
-        desk.join(shed, mem, Role::Member).await;
         let device = desk.device(ann, "s1").await;
         desk.give(ann, &device, shed).await;
         let deleted = ann.post(&format!("/organisations/{shed}/delete"), &[("confirm", "Shed")]).await;
         assert_eq!(deleted.status, StatusCode::SEE_OTHER);
-        let told = async |person: &crate::desk::Person| {
+        let told = async |person: &Person| {
             let mails = desk.mails_to(&person.email).await;
             mails.into_iter().filter(|text| text.contains("ann deleted the organisation Shed")).count()
         };

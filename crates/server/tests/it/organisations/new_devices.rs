@@ -1,7 +1,7 @@
 //! Mails about devices that are new in an organisation: linked, transferred, one by one or together.
 
+use super::staffed;
 use crate::desk::{Desk, Person};
-use bramble_model::account::Role;
 use bramble_server::mail::digest;
 use bramble_store::testing::Engine;
 use bramble_wire::AccountId;
@@ -25,11 +25,8 @@ async fn link_into(desk: &Desk, by: &Person, organisation: AccountId, serial: &s
 async fn they_name_the_organisation_and_lead_to_its_device() {
     for engine in Engine::BOTH {
         let desk = Desk::on(engine).await;
-        let people = [desk.person("ann").await, desk.person("bob").await, desk.person("mem").await];
+        let (shed, people) = staffed(&desk).await;
         let [ann, bob, mem] = &people;
-        let shed = desk.organisation(ann, "Shed").await;
-        desk.join(shed, bob, Role::Administrator).await;
-        desk.join(shed, mem, Role::Member).await;
         let device = desk.device(ann, "s1").await;
         let own = last_mail(&desk, ann).await;
         assert!(own.contains("A device was linked to your account on") && !own.contains("Shed"), "{own}");
