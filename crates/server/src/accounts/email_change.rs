@@ -43,7 +43,7 @@ fn checked(caller: &SignedIn, typed: &str) -> Result<String, AccountError> {
 
 async fn send_link(app: &App, user: UserId, email: &str, folded: &str) -> Result<(), AccountError> {
     let now = app.clock.now();
-    let may_mail = app.throttle.attempt(now, Scope::MailRecipient, folded).is_ok();
+    let may_mail = app.throttle.attempt(now, Scope::ChangeRecipient, folded).is_ok();
     let occupied = app.store.user_by_email(folded).await?.is_some_and(|other| other.verified_at.is_some());
     let tx = app.store.begin().await?;
     let person = tx.lock_user(user).await?.ok_or(AccountError::DeadLink)?;

@@ -40,7 +40,7 @@ pub async fn request_reset(app: &App, email: &str, address: IpAddr) -> Result<()
 
 async fn send_link(app: &App, folded: &str) -> Result<(), AccountError> {
     let now = app.clock.now();
-    let may_mail = app.throttle.attempt(now, Scope::MailRecipient, folded).is_ok();
+    let may_mail = app.throttle.attempt(now, Scope::ResetRecipient, folded).is_ok();
     let user = app.store.user_by_email(folded).await?;
     let Some(user) = user.filter(|user| may_mail && user.disabled_at.is_none()) else { return Ok(()) };
     let token = Secret::generate(SecretKind::MailLink, &*app.random);

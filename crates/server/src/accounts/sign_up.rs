@@ -120,7 +120,7 @@ async fn write(
 ) -> Result<(), AccountError> {
     let now = app.clock.now();
     let folded = identity.email_folded.clone();
-    let may_mail = app.throttle.attempt(now, Scope::MailRecipient, &folded).is_ok();
+    let may_mail = app.throttle.attempt(now, Scope::SignUpRecipient, &folded).is_ok();
     let tx = app.store.begin().await?;
     if app.config.registration != Registration::Open {
         // It may have been accepted or taken back meanwhile.
@@ -187,7 +187,7 @@ pub async fn resend_verification(app: &App, caller: &SignedIn) -> Result<(), Acc
     let Some(user) = app.store.user(caller.user).await?.filter(|user| user.verified_at.is_none()) else {
         return Ok(());
     };
-    app.throttle.attempt(app.clock.now(), Scope::MailRecipient, &user.email_folded)?;
+    app.throttle.attempt(app.clock.now(), Scope::SignUpRecipient, &user.email_folded)?;
     let tx = app.store.begin().await?;
     send_link(app, &tx, user.id, &user.email, &user.email_folded, &ReturnTo::default()).await?;
     tx.commit().await?;

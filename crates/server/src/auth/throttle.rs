@@ -36,11 +36,20 @@ pub enum Scope {
     SecondFactor,
     /// Sign-ups and requests for mail from one address.
     RequestAddress,
-    /// Mails to one address that anybody may cause.
-    MailRecipient,
-    /// Invitations to one address. Apart from the mails that its owner asks for, so that no stranger who
-    /// invites them uses those up.
-    InvitationRecipient,
+    /// Links for a new password to one address. Nothing else counts here, so that whatever strangers do with
+    /// an address, its owner has a link that works: the last of those that were sent within the hour.
+    ResetRecipient,
+    /// Mails to one address about signing up with it.
+    SignUpRecipient,
+    /// Mails to one address that somebody wants for an account they have.
+    ChangeRecipient,
+    /// Invitations of one person, whomever they invite.
+    Inviter,
+    /// Invitations of one person to one address, in whichever organisation.
+    InviterRecipient,
+    /// Invitations of one organisation to one address. No limit is the address's alone: a stranger would use
+    /// it up, and nobody else could invite its owner.
+    OrganisationRecipient,
     /// Codes of devices by one account.
     CodeAccount,
     /// Codes of devices from one address.
@@ -81,7 +90,13 @@ impl Scope {
             Self::SignInAddress => Rule::Backoff { free: 30 },
             Self::SignInBrowser => Rule::Backoff { free: 10 },
             Self::RequestAddress | Self::CodeAccount | Self::IceServers => hourly(20),
-            Self::MailRecipient | Self::InvitationRecipient => hourly(5),
+            Self::ResetRecipient
+            | Self::SignUpRecipient
+            | Self::ChangeRecipient
+            | Self::InviterRecipient
+            | Self::OrganisationRecipient => hourly(5),
+            // A team is invited in an afternoon; whoever writes to strangers is stopped.
+            Self::Inviter => hourly(100),
             Self::CodeAddress => hourly(60),
             // A device that has to wait for it transfers more slowly.
             Self::Transfers => Rule::Window { count: 300, per: Duration::seconds(30) },

@@ -7,7 +7,7 @@ use super::{OrganisationError, administrators_change};
 use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::SignedIn;
-use crate::auth::throttle::Scope;
+use crate::auth::throttle::{Scope, Wait};
 use crate::mail;
 use bramble_model::account::{Deed, Role};
 use bramble_model::audit::Action;
@@ -92,10 +92,7 @@ async fn send(
         let why = "Too many invitations are waiting. Revoke some that nobody will accept, then try again.";
         return Err(OrganisationError::Invalid(why.to_owned()));
     }
-    app.throttle.attempt(now, Scope::InvitationRecipient, &folded).map_err(|_| {
-        let why = "This address got several invitations a moment ago. Wait a few minutes, then try again.";
-        OrganisationError::Invalid(why.to_owned())
-    })?;
+    take_budget(app, by, account, &folded)?;
     let organisation = tx.account(account).await?.ok_or(OrganisationError::NotFound)?;
     let token = Secret::generate(SecretKind::MailLink, &*app.random);
     tx.put_invitation(NewInvitation {
@@ -116,6 +113,30 @@ async fn send(
     mail::queue(app, &tx, mail::invitation(app, email, &organisation.name, &by.name, role, &token)).await?;
     tx.commit().await?;
     app.outbox.wake();
+    Ok(())
+}
+
+/// Counts an invitation against those who send it and never against the address alone. The inviter first:
+/// whoever is over that limit makes the server remember no further address.
+fn take_budget(app: &App, by: &SignedIn, account: AccountId, folded: &str) -> Result<(), OrganisationError> {
+    let now = app.clock.now();
+    let inviter = by.user.to_string();
+    let too_many = |wait: Wait, what: &str| {
+        OrganisationError::Invalid(format!("{what} within an hour. Wait {}, then try again.", wait.words()))
+    };
+    app.throttle
+        .attempt(now, Scope::Inviter, &inviter)
+        .map_err(|wait| too_many(wait, "You sent very many invitations"))?;
+    let both = [
+        (Scope::OrganisationRecipient, format!("{account} {folded}")),
+        (Scope::InviterRecipient, format!("{inviter} {folded}")),
+    ];
+    for (scope, key) in both {
+        if let Err(wait) = app.throttle.attempt(now, scope, &key) {
+            app.throttle.take_back(Scope::Inviter, &inviter);
+            return Err(too_many(wait, "This address got several invitations from here"));
+        }
+    }
     Ok(())
 }
 
@@ -153,8 +174,9 @@ pub async fn accept(app: &App, by: &SignedIn, token: &str) -> Result<AccountId, 
     if !tx.lock_account(seen.account).await? {
         return Err(OrganisationError::DeadLink);
     }
-    // Somebody who is deleting their account joins nothing, and keeps the second factor that joining asks for.
-    if tx.lock_user(by.user).await?.is_none() {
+    // Somebody who is deleting their account, or was disabled a moment ago, joins nothing, and keeps the second
+    // factor that joining asks for.
+    if tx.lock_user(by.user).await?.is_none_or(|user| user.disabled_at.is_some()) {
         return Err(OrganisationError::NotFound);
     }
     // Read again under the lock: somebody may have used it up, or an administrator revoked it.

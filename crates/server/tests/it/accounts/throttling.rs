@@ -66,6 +66,38 @@ async fn nobody_is_flooded_with_mail() {
     assert_eq!(site.mails(ADA).await.len(), 6);
 }
 
+/// Whatever strangers do with an address, its owner has a link that sets a new password.
+#[tokio::test]
+async fn strangers_keep_no_reset_link_from_an_owner() {
+    let site = Site::new().await;
+    site.person(ADA).await;
+    site.person("eve@example.org").await;
+    let mut eve = site.browser().signed_in("eve@example.org").await;
+    for n in 0..8 {
+        let mut stranger = site.browser_at(&format!("198.51.100.{n}"));
+        let form = [("name", "x"), ("email", ADA), ("password", OTHER_PASSWORD)];
+        assert_eq!(stranger.post("/sign-up", &form).await.status, StatusCode::SEE_OTHER, "{n}");
+        eve.post("/settings/account/email", &[("email", ADA)]).await;
+    }
+    let links = async || site.links(ADA, "reset_password").await;
+    assert!(links().await.is_empty());
+    let mut owner = site.browser_at("203.0.113.7");
+    owner.post("/forgotten-password", &[("email", ADA)]).await;
+    assert_eq!(links().await.len(), 1, "sign-ups and changes of address do not count");
+    // Somebody asks all the time: the last link that was sent works until there may be another one.
+    for minute in 1..=180 {
+        site.clock.advance(Duration::minutes(1));
+        let mut stranger = site.browser_at(&format!("198.51.{}.1", minute % 250));
+        stranger.post("/forgotten-password", &[("email", ADA)]).await;
+        let newest = links().await.remove(0);
+        assert_eq!(owner.get(&newest).await.status, StatusCode::OK, "{minute}");
+    }
+    let newest = links().await.remove(0);
+    let form = [("password", OTHER_PASSWORD)];
+    assert_eq!(owner.post(&newest, &form).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(site.browser().sign_in(ADA, OTHER_PASSWORD).await.status, StatusCode::SEE_OTHER);
+}
+
 #[tokio::test]
 async fn proofs_are_counted_as_well() {
     let site = Site::new().await;

@@ -1,12 +1,13 @@
 //! Invitations: opened twice, by a machine, by somebody else, after the end, by two at once.
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Person};
 use bramble_model::account::Role;
 use bramble_model::audit::Action;
 use bramble_model::{Secret, SecretKind};
 use bramble_server::organisations::invitations::LIFETIME;
 use bramble_store::invitations::NewInvitation;
 use bramble_store::testing::Engine;
+use bramble_wire::AccountId;
 use http::StatusCode;
 use time::Duration;
 
@@ -234,4 +235,86 @@ async fn invitations_of_a_stranger_keep_no_mail_from_anybody() {
     let asked = nobody.post("/forgotten-password", &[("email", &bob.email)]).await;
     assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.body);
     assert!(desk.mails_to(&bob.email).await.iter().any(|text| text.contains("/reset-password/")));
+}
+
+/// Whatever a stranger's organisations send to an address, everybody else can invite its owner.
+#[tokio::test]
+async fn nobody_uses_up_the_invitations_of_others() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let (eve, ann, carl) =
+            (desk.person("eve").await, desk.person("ann").await, desk.person("carl").await);
+        let invite = async |by: &Person, organisation: AccountId, email: &str| {
+            let path = format!("/organisations/{organisation}/invitations");
+            by.post(&path, &[("email", email), ("role", "member")]).await
+        };
+        let got = async |email: &str| desk.mails_to(email).await.len();
+        let traps = [desk.organisation(&eve, "Trap").await, desk.organisation(&eve, "Pit").await];
+        for n in 0..5 {
+            assert_eq!(
+                invite(&eve, traps[n % 2], "bob@example.org").await.status,
+                StatusCode::SEE_OTHER,
+                "{n}"
+            );
+        }
+        for trap in [traps[0], traps[1], desk.organisation(&eve, "Net").await] {
+            let refused = invite(&eve, trap, "bob@example.org").await;
+            assert_eq!(
+                refused.status,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "{engine:?}: more organisations do not help"
+            );
+            assert!(refused.body.contains("This address got several invitations"), "{}", refused.body);
+        }
+        assert_eq!(got("bob@example.org").await, 5, "{engine:?}");
+        // Neither is she hindered with others, nor are others with him.
+        assert_eq!(invite(&eve, traps[0], "ivy@example.org").await.status, StatusCode::SEE_OTHER);
+        let shed = desk.organisation(&ann, "Shed").await;
+        assert_eq!(invite(&ann, shed, "bob@example.org").await.status, StatusCode::SEE_OTHER, "{engine:?}");
+        assert_eq!(got("bob@example.org").await, 6);
+
+        // One organisation counts as one, whoever of it invites: a resent one as well.
+        desk.join(shed, &carl, Role::Administrator).await;
+        for _ in 0..2 {
+            assert_eq!(invite(&ann, shed, "bob@example.org").await.status, StatusCode::SEE_OTHER);
+            assert_eq!(invite(&carl, shed, "BOB@example.org").await.status, StatusCode::SEE_OTHER);
+        }
+        assert_eq!(invite(&carl, shed, "bob@example.org").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+        let waiting = desk.app.store.invitations(shed, 1).await.expect("reads")[0].id;
+        let again = ann.post(&format!("/organisations/{shed}/invitations/{waiting}/resend"), &[]).await;
+        assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "{engine:?}: {}", again.body);
+        let barn = desk.organisation(&carl, "Barn").await;
+        assert_eq!(invite(&carl, barn, "bob@example.org").await.status, StatusCode::SEE_OTHER, "another one");
+        desk.clock.advance(Duration::hours(1));
+        let eve = eve.elsewhere(&desk).await;
+        assert_eq!(
+            invite(&eve, traps[0], "bob@example.org").await.status,
+            StatusCode::SEE_OTHER,
+            "{engine:?}"
+        );
+    }
+}
+
+/// Whoever writes to the whole world is stopped, in whatever organisations, and nobody else is.
+#[tokio::test]
+async fn one_person_does_not_invite_without_end() {
+    let desk = Desk::new().await;
+    let (eve, ann) = (desk.person("eve").await, desk.person("ann").await);
+    let traps = [desk.organisation(&eve, "Trap").await, desk.organisation(&eve, "Pit").await];
+    let shed = desk.organisation(&ann, "Shed").await;
+    let invite = async |by: &Person, organisation: AccountId, n: usize| {
+        let (path, email) =
+            (format!("/organisations/{organisation}/invitations"), format!("i{n}@example.org"));
+        by.post(&path, &[("email", &email), ("role", "member")]).await
+    };
+    for n in 0..100 {
+        assert_eq!(invite(&eve, traps[n % 2], n).await.status, StatusCode::SEE_OTHER, "{n}");
+    }
+    let refused = invite(&eve, traps[0], 100).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.body.contains("You sent very many invitations"), "{}", refused.body);
+    assert_eq!(invite(&ann, shed, 100).await.status, StatusCode::SEE_OTHER);
+    desk.clock.advance(Duration::hours(1));
+    let eve = eve.elsewhere(&desk).await;
+    assert_eq!(invite(&eve, traps[0], 100).await.status, StatusCode::SEE_OTHER);
 }
