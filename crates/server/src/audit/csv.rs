@@ -17,9 +17,13 @@ pub(super) fn line(event: &Event) -> String {
     line
 }
 
+/// What begins a formula, or what some spreadsheets skip or read as one of those: white space, full-width forms.
+const FORMULA: [char; 11] =
+    ['=', '+', '-', '@', '\t', '\r', '\n', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}'];
+
 /// A cell. What a spreadsheet would take for a formula begins with an apostrophe, which it shows as text.
 fn cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    let formula = text.starts_with(FORMULA);
     let text = if formula { format!("'{text}") } else { text.to_owned() };
     if text.contains(['"', ',', '\r', '\n']) || formula {
         return format!("\"{}\"", text.replace('"', "\"\""));
@@ -40,7 +44,20 @@ mod tests {
 
     #[test]
     fn no_cell_is_a_formula() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "=cmd|' /C calc'!A0"] {
+        for text in [
+            "=1+1",
+            "+1",
+            "-1",
+            "@SUM(A1)",
+            "\t=1",
+            "\r=1",
+            "\n=1",
+            "=cmd|' /C calc'!A0",
+            "＝1+1",
+            "＋1",
+            "－1",
+            "＠SUM(A1)",
+        ] {
             let cell = cell(text);
             assert!(cell.starts_with("\"'"), "{cell}");
         }

@@ -80,6 +80,9 @@ async fn events(
 ) -> Result<Response, ApiFailure> {
     let id = parse(&id)?;
     let session = super::heard_by(&app, &who, id).await?;
+    if session.state != State::Ended {
+        super::still_admitted(&app, &who, &session).await?;
+    }
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok());
     if session.state == State::Ended && !app.signalling.remembers(id) {
         if last == Some(LAST) {

@@ -266,6 +266,14 @@ async fn heard_by(app: &App, by: &SignedIn, id: SessionId) -> Result<Session, Se
     if theirs && heard { Ok(session) } else { Err(SessionError::NotFound) }
 }
 
+/// What was opened a moment before the person was kept out does not begin or go on. It is ended within
+/// seconds ([`crate::organisations::members::end_kept_out`]); ending it oneself is allowed.
+async fn still_admitted(app: &App, by: &SignedIn, session: &Session) -> Result<(), SessionError> {
+    let standing = accounts::standing(app, by.user, session.account).await?;
+    accounts::admit(standing, Deed::OpenSession)?;
+    Ok(())
+}
+
 /// The live session of exactly this device.
 async fn of_device(app: &App, device: DeviceId, id: SessionId) -> Result<Session, SessionError> {
     let session = app.store.session(id).await?.ok_or(SessionError::NotFound)?;
@@ -280,8 +288,7 @@ async fn of_device(app: &App, device: DeviceId, id: SessionId) -> Result<Session
 /// once, with the reason.
 pub async fn offer(app: &App, by: &SignedIn, id: SessionId, offer: Description) -> Result<(), SessionError> {
     let session = of_browser(app, by, id).await?;
-    // What was opened a moment before the person was kept out does not begin any more.
-    accounts::admit(accounts::standing(app, by.user, session.account).await?, Deed::OpenSession)?;
+    still_admitted(app, by, &session).await?;
     if offer.sdp.len() > MAX_SDP {
         return Err(SessionError::TooMuch("The offer is too large."));
     }
@@ -302,6 +309,7 @@ pub async fn browser_candidate(
     candidate: IceCandidate,
 ) -> Result<(), SessionError> {
     let session = of_browser(app, by, id).await?;
+    still_admitted(app, by, &session).await?;
     signalling::check_candidate(id, &candidate)?;
     if let Some(candidate) = app.signalling.browser_candidate(&session, candidate, app.clock.now())? {
         app.link.send(session.device, Command::Candidate { id, candidate });

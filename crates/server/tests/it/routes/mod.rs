@@ -1,6 +1,7 @@
 //! Every route × every kind of caller, compared with one table. A route without a row here fails.
 
 mod kept_out;
+mod organisation;
 mod router;
 mod rules;
 mod world;
@@ -116,6 +117,8 @@ fn turn(method: &str, pattern: &str) -> u8 {
         ("POST", "/organisations/{organisation}/invitations/{invitation}/revoke") | ("DELETE", "/me") => 7,
         // It takes the place of the key that other rows name.
         ("POST", "/imager/" | "/devices/{id}/sign-out" | "/settings/account/passkeys/{id}/remove") => 8,
+        // Whoever goes does nothing more.
+        ("POST", "/organisations/{organisation}/leave") => 10,
         ("POST", "/devices/{id}/delete" | "/remote-update/artefacts/{id}/delete")
         | (
             "DELETE",
