@@ -1,5 +1,6 @@
 //! People sign up, sign in, forget passwords, prove who they are.
 
+mod deadlines;
 mod deletion;
 mod email;
 mod export;

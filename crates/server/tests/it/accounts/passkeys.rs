@@ -75,7 +75,7 @@ async fn a_passkey_alone_signs_in() {
         assert!(site.mails(ADA).await.contains(&"new_browser".to_owned()));
         // Not once the account is disabled.
         let ada = site.app.store.user_by_email(ADA).await.expect("reads").expect("Ada");
-        bramble_server::accounts::operator::disable(&site.app, &ada).await.expect("done");
+        bramble_server::accounts::operator::disable(&site.app, &ada, false).await.expect("done");
         let refused = sign_in(&mut site.browser(), &mut key).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     }

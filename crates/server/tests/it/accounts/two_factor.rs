@@ -353,8 +353,8 @@ async fn the_operator_disables_enables_and_resets() {
 
         let mut waiting = site.browser();
         waiting.sign_in(ADA, PASSWORD).await;
-        assert!(operator::disable(&site.app, &ada).await.expect("done"));
-        assert!(!operator::disable(&site.app, &ada).await.expect("done"), "already");
+        assert!(operator::disable(&site.app, &ada, false).await.expect("done").changed);
+        assert!(!operator::disable(&site.app, &ada, false).await.expect("done").changed, "already");
         assert_eq!(browser.get("/settings/account").await.status, StatusCode::SEE_OTHER);
         assert_eq!(waiting.post(STEP, &[("code", &phone.code(&site))]).await.location(), "/sign-in");
         let kept_out = site.browser().sign_in(ADA, PASSWORD).await;
