@@ -69,6 +69,17 @@ impl Store {
     }
 }
 
+impl Store {
+    fn of(reader: DatabaseConnection, writer: DatabaseConnection) -> Self {
+        Self {
+            reader,
+            writer,
+            #[cfg(feature = "testing")]
+            beginning: std::sync::Arc::default(),
+        }
+    }
+}
+
 /// Tries again while another node is opening the same file: the switch to WAL answers "locked" at once,
 /// without the wait that SQLite grants to every other statement.
 async fn open_sqlite(path: &Path) -> Result<Store, OpenError> {
@@ -105,7 +116,7 @@ async fn try_open_sqlite(path: &Path) -> Result<Store, OpenError> {
     .await?;
     migrate(&writer).await?;
     let reader = sqlite(path, SQLITE_READERS, |o| o.pragma("query_only", "ON")).await?;
-    Ok(Store { reader, writer })
+    Ok(Store::of(reader, writer))
 }
 
 async fn sqlite(
@@ -143,7 +154,7 @@ async fn open_postgres(url: &str) -> Result<Store, OpenError> {
     let writer = connect().await?;
     unknown_step(&writer).await?;
     migrate(&writer).await?;
-    Ok(Store { reader: connect().await?, writer })
+    Ok(Store::of(connect().await?, writer))
 }
 
 /// All steps in one transaction, under a lock: either the whole new schema stands or the old one.

@@ -83,6 +83,9 @@ pub struct Store {
     reader: DatabaseConnection,
     /// Writes. On SQLite one connection, so that writers queue in the process and not on the file.
     writer: DatabaseConnection,
+    /// Calls of [`Self::begin`] that wait for their turn.
+    #[cfg(feature = "testing")]
+    beginning: std::sync::Arc<std::sync::atomic::AtomicUsize>,
 }
 
 /// A running write transaction. Dropped without commit it leaves no trace.
@@ -102,6 +105,8 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
+        #[cfg(feature = "testing")]
+        let _waiting = testing::Waiting::new(&self.beginning);
         Ok(Tx { inner: self.writer.begin_with_options(options).await? })
     }
 

@@ -3,7 +3,8 @@
 
 use crate::{Store, Target};
 use bramble_model::{OsRandom, Random};
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The environment variable with the URL of a PostgreSQL server on which tests may make databases,
 /// without a database name: `postgres://postgres@127.0.0.1:5433`. `make test` starts one.
@@ -72,5 +73,37 @@ impl Store {
     /// If the statement fails.
     pub async fn execute_for_tests(&self, sql: &str) {
         self.writer.execute_unprepared(sql).await.expect("the statement runs");
+    }
+
+    /// How many writers wait for another one: on SQLite to begin, on PostgreSQL for a lock.
+    ///
+    /// # Panics
+    /// If the database does not say.
+    pub async fn writers_waiting(&self) -> usize {
+        if self.reader.get_database_backend() != DbBackend::Postgres {
+            return self.beginning.load(Ordering::SeqCst);
+        }
+        let waiting = "SELECT count(*) AS many FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let row = self.reader.query_one_raw(Statement::from_string(DbBackend::Postgres, waiting)).await;
+        let many: i64 = row.expect("the server says").expect("a row").try_get("", "many").expect("a number");
+        usize::try_from(many).expect("not negative")
+    }
+}
+
+/// Counts one who waits to begin, until dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    pub(crate) fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -67,6 +67,9 @@ pub async fn add(
         created_at: app.clock.now(),
     };
     let tx = app.store.begin().await?;
+    if !tx.lock_account(by.account()).await? {
+        return Err(ArtefactError::NotFound);
+    }
     confirm(app, &tx, by).await?;
     match tx.insert_artefact(new.clone()).await {
         Err(error) if error.is_conflict() => return Err(ArtefactError::Invalid(taken())),

@@ -8,7 +8,7 @@ use crate::auth::{ApiToken, SignedIn};
 use bramble_model::account::Deed;
 use bramble_model::audit::Source;
 use bramble_store::Tx;
-use bramble_wire::{AccountId, UserId};
+use bramble_wire::{AccountId, ApiTokenId, UserId};
 
 /// Somebody who proved that they manage the updates of an account: no operation on artefacts and
 /// deployments begins without one.
@@ -31,13 +31,19 @@ impl Manager {
         Self { account: token.account, actor: Actor::program(token) }
     }
 
-    /// Looks again, in the transaction that changes something: whoever lost their standing since changes
-    /// nothing.
+    /// Looks again, in the transaction that changes something and holds the account's lock: whoever lost
+    /// their standing since, or whose token was revoked, changes nothing.
     pub async fn confirm(&self, app: &App, tx: &Tx) -> Result<(), DeploymentError> {
-        let person = self.actor.id().filter(|_| self.actor.source() == Source::Dashboard);
-        let Some(person) = person else { return Ok(()) };
-        let standing = tx.standing(UserId(person), self.account, app.clock.now()).await?;
-        standing.filter(|s| s.may(Deed::ManageUpdates)).map(|_| ()).ok_or(DeploymentError::NotFound)
+        let Some(id) = self.actor.id() else { return Ok(()) };
+        let still = match self.actor.source() {
+            Source::Dashboard => {
+                let standing = tx.standing(UserId(id), self.account, app.clock.now()).await?;
+                standing.is_some_and(|s| s.may(Deed::ManageUpdates))
+            }
+            Source::Api => tx.api_token(self.account, ApiTokenId(id)).await?.is_some(),
+            _ => true,
+        };
+        if still { Ok(()) } else { Err(DeploymentError::NotFound) }
     }
 
     /// Of which account.

@@ -5,7 +5,7 @@ use super::LinkingError;
 use crate::accounts;
 use crate::app::App;
 use crate::audit::{self, Actor};
-use crate::auth::{By, SignedIn};
+use crate::auth::{ApiToken, By, SignedIn};
 use bramble_model::account::{Deed, Standing};
 use bramble_model::audit::Action;
 use bramble_model::auth_key::TtlDays;
@@ -15,7 +15,7 @@ use bramble_store::auth_keys::{AuthKey, NewAuthKey};
 use bramble_store::device_search::Slice;
 use bramble_store::{StoreError, Tx};
 use bramble_wire::device_api::AccountKind;
-use bramble_wire::{AccountId, AuthKeyId, UserId};
+use bramble_wire::{AccountId, ApiTokenId, AuthKeyId, UserId};
 use time::Duration;
 
 /// How long a personal account's used and expired keys stay in the list.
@@ -57,7 +57,7 @@ pub async fn create_auth_key(
     wish: Wish,
 ) -> Result<MadeKey, LinkingError> {
     let standing = may_manage(app, by, account).await?;
-    make(app, &Actor::person(by), Some(by.user), (account, standing.kind), wish).await
+    make(app, &Actor::person(by), Maker::Person(by.user), (account, standing.kind), wish).await
 }
 
 /// Makes a personal key for a person, by the operator's command line.
@@ -69,23 +69,45 @@ pub async fn create_auth_key_as_operator(
 ) -> Result<MadeKey, LinkingError> {
     let account = accounts::personal_account(app, person).await?.ok_or(LinkingError::NotFound)?;
     let wish = Wish { description: description.to_owned(), ttl, device_name: None, tags: Tags::default() };
-    make(app, &Actor::operator(), None, (account, AccountKind::Personal), wish).await
+    make(app, &Actor::operator(), Maker::Operator, (account, AccountKind::Personal), wish).await
 }
 
-/// Makes a key for an organisation by somebody who was proved elsewhere: an API token, the operator.
-pub async fn create_organisation_key(
+/// Makes a key for an organisation, by the operator's command line.
+pub async fn create_organisation_key_as_operator(
     app: &App,
-    actor: &Actor,
     organisation: AccountId,
     wish: Wish,
 ) -> Result<MadeKey, LinkingError> {
-    make(app, actor, None, (organisation, AccountKind::Organisation), wish).await
+    make(app, &Actor::operator(), Maker::Operator, (organisation, AccountKind::Organisation), wish).await
+}
+
+/// Makes a key for the organisation of a program.
+pub(super) async fn create_as_program(app: &App, by: &ApiToken, wish: Wish) -> Result<MadeKey, LinkingError> {
+    let maker = Maker::Program(by.id);
+    make(app, &Actor::program(by), maker, (by.account, AccountKind::Organisation), wish).await
+}
+
+/// Whose right is looked up again before the key is made.
+#[derive(Debug, Clone, Copy)]
+enum Maker {
+    Person(UserId),
+    Program(ApiTokenId),
+    Operator,
+}
+
+impl Maker {
+    fn user(self) -> Option<UserId> {
+        match self {
+            Self::Person(user) => Some(user),
+            Self::Program(_) | Self::Operator => None,
+        }
+    }
 }
 
 async fn make(
     app: &App,
     actor: &Actor,
-    created_by: Option<UserId>,
+    maker: Maker,
     (account, kind): (AccountId, AccountKind),
     wish: Wish,
 ) -> Result<MadeKey, LinkingError> {
@@ -109,10 +131,16 @@ async fn make(
     if !tx.lock_account(account).await? {
         return Err(LinkingError::NotFound);
     }
-    if let Some(person) = created_by {
-        // Again under the lock, so that whoever was removed a moment ago makes none.
-        let standing = tx.standing(person, account, now).await?;
-        standing.filter(|s| s.may(Deed::ManageKeys)).ok_or(LinkingError::NotFound)?;
+    // Again under the lock, so that whoever was removed, or whose token was revoked, a moment ago makes none.
+    match maker {
+        Maker::Person(person) => {
+            let standing = tx.standing(person, account, now).await?;
+            standing.filter(|s| s.may(Deed::ManageKeys)).ok_or(LinkingError::NotFound)?;
+        }
+        Maker::Program(token) => {
+            tx.api_token(account, token).await?.ok_or(LinkingError::NotFound)?;
+        }
+        Maker::Operator => {}
     }
     if kind == AccountKind::Personal {
         make_room(app, &tx, account, actor).await?;
@@ -124,7 +152,7 @@ async fn make(
         description: description.clone(),
         device_name: Some(device_name).filter(|name| !name.is_empty()),
         tags: wish.tags,
-        created_by,
+        created_by: maker.user(),
         created_by_name: actor.name().to_owned(),
         created_at: now,
         expires_at: made.expires_at,

@@ -4,8 +4,9 @@ use super::LinkingError;
 use super::keys::{self, Wish};
 use crate::app::App;
 use crate::audit::{self, Actor};
-use crate::auth::ApiToken;
+use crate::auth::{ApiToken, By};
 use bramble_model::Secret;
+use bramble_model::account::Deed;
 use bramble_model::audit::Action;
 use bramble_store::auth_keys::AuthKey;
 use bramble_store::device_search::Slice;
@@ -14,8 +15,7 @@ use bramble_wire::AuthKeyId;
 
 /// Makes a key of the program's organisation.
 pub async fn create(app: &App, by: &ApiToken, wish: Wish) -> Result<(AuthKey, Secret), LinkingError> {
-    let actor = Actor::program(by);
-    let made = keys::create_organisation_key(app, &actor, by.account, wish.clone()).await?;
+    let made = keys::create_as_program(app, by, wish.clone()).await?;
     let key = AuthKey {
         id: made.id,
         account: by.account,
@@ -23,7 +23,7 @@ pub async fn create(app: &App, by: &ApiToken, wish: Wish) -> Result<(AuthKey, Se
         device_name: wish.device_name,
         tags: wish.tags.as_slice().to_vec(),
         created_by: None,
-        created_by_name: actor.name().to_owned(),
+        created_by_name: Actor::program(by).name().to_owned(),
         created_at: made.expires_at - wish.ttl.duration(),
         expires_at: made.expires_at,
         exchanged_at: None,
@@ -52,7 +52,7 @@ pub async fn update(
     change: Change,
 ) -> Result<AuthKey, LinkingError> {
     let now = app.clock.now();
-    let tx = app.store.begin().await?;
+    let tx = By::from(by).begin(app, by.account, Deed::ManageKeys).await?;
     let key = tx.auth_key(by.account, id).await?.ok_or(LinkingError::NotFound)?;
     if !key.is_usable(now) {
         return Err(LinkingError::Changed);
@@ -78,7 +78,7 @@ pub async fn update(
 
 /// Deletes a key, whatever its state. The device that it linked stays.
 pub async fn delete(app: &App, by: &ApiToken, id: AuthKeyId) -> Result<AuthKey, LinkingError> {
-    let tx = app.store.begin().await?;
+    let tx = By::from(by).begin(app, by.account, Deed::ManageKeys).await?;
     let key = tx.auth_key(by.account, id).await?.ok_or(LinkingError::NotFound)?;
     if !tx.delete_auth_key(by.account, id).await? {
         return Err(LinkingError::NotFound);

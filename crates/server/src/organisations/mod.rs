@@ -108,8 +108,9 @@ pub async fn enter(app: &App, who: &SignedIn, id: &str, deed: Deed) -> Result<St
 pub async fn create(app: &App, by: &SignedIn, name: &str) -> Result<AccountId, OrganisationError> {
     let name = checked_name(name)?;
     let tx = app.store.begin().await?;
-    // Locked, so that nobody is left with an organisation whose only administrator deletes their account.
-    if tx.lock_user(by.user).await?.is_none() {
+    // Locked, so that nobody is left with an organisation whose only administrator deletes their account or
+    // was disabled.
+    if tx.lock_user(by.user).await?.is_none_or(|user| user.disabled_at.is_some()) {
         return Err(OrganisationError::NotFound);
     }
     let id = create_in(app, &tx, &Actor::person(by), by.user, Some(by.user), name).await?;
@@ -126,6 +127,9 @@ pub async fn create_as_operator(
 ) -> Result<AccountId, OrganisationError> {
     let name = checked_name(name)?;
     let tx = app.store.begin().await?;
+    if tx.lock_user(administrator).await?.is_none_or(|user| user.disabled_at.is_some()) {
+        return Err(OrganisationError::NotFound);
+    }
     let id = create_in(app, &tx, &Actor::operator(), administrator, None, name).await?;
     tx.commit().await?;
     tracing::info!(organisation.id = %id, "the operator made an organisation");

@@ -25,7 +25,7 @@ use bramble_store::device_search::Slice;
 use bramble_store::devices::Device;
 use bramble_store::organisation_keys::Change;
 use bramble_store::{StoreError, Tx};
-use bramble_wire::{AccountId, DeviceIdentityId, UserId};
+use bramble_wire::{AccountId, ApiTokenId, DeviceIdentityId, UserId};
 use proof::PublicKey;
 
 /// Somebody who proved that they manage the identities of an organisation.
@@ -33,20 +33,48 @@ use proof::PublicKey;
 pub struct Keeper {
     account: AccountId,
     actor: Actor,
-    /// Whose standing counts.
-    person: Option<UserId>,
+    right: Right,
+}
+
+/// What is looked up again before something changes.
+#[derive(Debug, Clone, Copy)]
+enum Right {
+    Person(UserId),
+    Program(ApiTokenId),
+    Operator,
 }
 
 impl Keeper {
     /// A program.
     pub fn program(token: &ApiToken) -> Self {
-        Self { account: token.account, actor: Actor::program(token), person: None }
+        let right = Right::Program(token.id);
+        Self { account: token.account, actor: Actor::program(token), right }
     }
 
     /// A person, if their standing in the account is enough.
     pub async fn person(app: &App, by: &SignedIn, account: AccountId) -> Result<Self, LinkingError> {
         super::keys::may_manage(app, by, account).await?;
-        Ok(Self { account, actor: Actor::person(by), person: Some(by.user) })
+        Ok(Self { account, actor: Actor::person(by), right: Right::Person(by.user) })
+    }
+
+    /// Begins a change: the organisation is locked, and the right looked up again under the lock, so that
+    /// whoever was removed, or whose token was revoked, a moment ago changes nothing.
+    async fn begin(&self, app: &App) -> Result<Tx, LinkingError> {
+        let tx = app.store.begin().await?;
+        if !tx.lock_account(self.account).await? {
+            return Err(LinkingError::NotFound);
+        }
+        match self.right {
+            Right::Person(user) => {
+                let standing = tx.standing(user, self.account, app.clock.now()).await?;
+                accounts::admit(standing, Deed::ManageKeys)?;
+            }
+            Right::Program(token) => {
+                tx.api_token(self.account, token).await?.ok_or(LinkingError::NotFound)?;
+            }
+            Right::Operator => {}
+        }
+        Ok(tx)
     }
 }
 
@@ -77,7 +105,7 @@ pub async fn create(app: &App, by: &Keeper, wish: Wish) -> Result<DeviceIdentity
         created_by_name: by.actor.name().to_owned(),
         at: app.clock.now(),
     };
-    let tx = app.store.begin().await?;
+    let tx = by.begin(app).await?;
     let subject = audit::device_identity(id, &new.description);
     match tx.insert_device_identity(new).await {
         Err(error) if error.is_conflict() => {
@@ -153,7 +181,7 @@ pub async fn delete(app: &App, by: &Keeper, id: DeviceIdentityId) -> Result<Devi
 pub async fn release(app: &App, key: &PublicKey) -> Result<Option<DeviceIdentity>, LinkingError> {
     let actor = Actor::operator();
     let Some(found) = app.store.device_identity_by_key(key.hash()).await? else { return Ok(None) };
-    let by = Keeper { account: found.account, actor, person: None };
+    let by = Keeper { account: found.account, actor, right: Right::Operator };
     let (tx, identity) = match lock(app, &by, found.id).await {
         Err(LinkingError::NotFound) => return Ok(None),
         found => found?,
@@ -195,14 +223,7 @@ async fn remove(app: &App, tx: &Tx, actor: &Actor, identity: &DeviceIdentity) ->
 }
 
 async fn lock(app: &App, by: &Keeper, id: DeviceIdentityId) -> Result<(Tx, DeviceIdentity), LinkingError> {
-    let tx = app.store.begin().await?;
-    if !tx.lock_account(by.account).await? {
-        return Err(LinkingError::NotFound);
-    }
-    if let Some(person) = by.person {
-        // Again under the lock, so that whoever was removed a moment ago changes nothing.
-        accounts::admit(tx.standing(person, by.account, app.clock.now()).await?, Deed::ManageKeys)?;
-    }
+    let tx = by.begin(app).await?;
     let identity = tx.device_identity(by.account, id).await?.ok_or(LinkingError::NotFound)?;
     Ok((tx, identity))
 }

@@ -270,7 +270,7 @@ async fn billing(desk: &Desk, organisation: AccountId, billing: &str) -> Result<
     let request = Request::OrgBilling { organisation, billing: billing.to_owned() };
     match handle(&desk.app, request).await {
         Response::Done { .. } => Ok(()),
-        Response::Refused { text } => Err(text),
+        Response::Refused { text, .. } => Err(text),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod audit_log;
 mod disabled;
+mod forced;
 mod invitations;
 mod late;
 mod members;

@@ -5,7 +5,9 @@ use crate::desk::{Answer, Desk, Device};
 use crate::management::Program;
 use crate::management::identities::Board;
 use bramble_model::account::Role;
+use bramble_model::tags::Tags;
 use bramble_server::admin::{Request, Response, handle};
+use bramble_server::linking::identities::proof::PublicKey;
 use bramble_server::linking::{LinkingError, identities, keys};
 use bramble_server::management::tokens;
 use bramble_store::testing::Engine;
@@ -149,7 +151,7 @@ async fn the_operator_makes_keys_for_an_organisation() {
         };
         match handle(&desk.app, request).await {
             Response::Done { json, .. } => Ok(json["auth_keys"].as_array().cloned().unwrap_or_default()),
-            Response::Refused { text } => Err(text),
+            Response::Refused { text, .. } => Err(text),
         }
     };
     let keys: Vec<Value> = make(shed, &["kiosk-001", "kiosk-002"], &["b", "a"]).await.expect("keys");
@@ -175,7 +177,7 @@ async fn the_operator_makes_keys_for_an_organisation() {
 
 /// Their right is looked at in the transaction that writes, not only when the request came.
 #[tokio::test]
-async fn who_was_removed_a_moment_ago_deletes_nothing() {
+async fn who_was_removed_a_moment_ago_makes_and_deletes_nothing() {
     for engine in Engine::BOTH {
         let desk = Desk::on(engine).await;
         let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
@@ -191,6 +193,14 @@ async fn who_was_removed_a_moment_ago_deletes_nothing() {
         let keeper = identities::Keeper::person(&desk.app, &who, shed).await.expect("an administrator");
         let removed = ann.post(&format!("/organisations/{shed}/users/{}/remove", bob.user), &[]).await;
         assert_eq!(removed.status, StatusCode::SEE_OTHER, "{}", removed.body);
+        let wish = identities::Wish {
+            key: PublicKey::parse(&Board::new().pem()).expect("a key"),
+            description: "late".to_owned(),
+            device_name: None,
+            tags: Tags::default(),
+        };
+        let made = identities::create(&desk.app, &keeper, wish).await;
+        assert!(matches!(made, Err(LinkingError::NotFound)), "{made:?}");
         let gone = identities::delete(&desk.app, &keeper, identity).await;
         assert!(matches!(gone, Err(LinkingError::NotFound)), "{gone:?}");
         let gone = keys::delete_auth_key(&desk.app, &who, shed, key).await;

@@ -181,7 +181,7 @@ async fn the_operator_frees_the_key_of_a_board_that_was_sold() {
     let release =
         async |public_key: String| match handle(&desk.app, Request::IdentityRelease { public_key }).await {
             Response::Done { .. } => Ok(()),
-            Response::Refused { text } => Err(text),
+            Response::Refused { text, .. } => Err(text),
         };
     assert!(release("x".to_owned()).await.expect_err("no key").contains("no public key"));
     assert_eq!(release(board.pem()).await, Ok(()));
