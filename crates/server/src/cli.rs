@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
         ("config", "check") => config_check(&matches),
         ("user", "create") => operate(&matches, user_create(&matches)),
         ("user", "list") => operate(&matches, Ok(Request::UserList)),
-        ("user", "disable") => operate(&matches, Ok(Request::UserDisable { email: text(&matches, "email") })),
+        ("user", "disable") => operate(&matches, Ok(user_disable(&matches))),
         ("user", "enable") => operate(&matches, Ok(Request::UserEnable { email: text(&matches, "email") })),
         ("user", "reset-2fa") => {
             operate(&matches, Ok(Request::UserResetTwoFactor { email: text(&matches, "email") }))
@@ -76,7 +76,7 @@ pub fn command() -> Command {
             group("user", "People")
                 .subcommand(user_create_command())
                 .subcommand(operators(Command::new("list").about("List everybody who has an account")))
-                .subcommand(person("disable", "Keep somebody out: sign them out everywhere and end their sessions"))
+                .subcommand(user_disable_command())
                 .subcommand(person("enable", "Let somebody in again who was disabled"))
                 .subcommand(person("reset-2fa", "Remove app and passkeys of somebody who lost them")),
         )
@@ -123,6 +123,12 @@ fn user_create_command() -> Command {
 
 fn person(name: &'static str, about: &'static str) -> Command {
     operators(Command::new(name).about(about)).arg(required("email", "EMAIL", "Their address"))
+}
+
+fn user_disable_command() -> Command {
+    let force = "Also if an organisation is left without an administrator who can sign in";
+    person("disable", "Keep somebody out: sign them out everywhere and end their sessions")
+        .arg(switch("force", force))
 }
 
 fn org_create_command() -> Command {
@@ -248,8 +254,11 @@ fn operate(matches: &ArgMatches, request: Result<Request, String>) -> ExitCode {
         match admin::client::ask(config, request).await {
             Response::Done { json: value, .. } if json => print(value),
             Response::Done { text, .. } => print(text),
-            Response::Refused { text } => {
+            Response::Refused { text, json: value } => {
                 eprintln!("bramble: {text}");
+                if json && !value.is_null() {
+                    print(value);
+                }
                 ExitCode::FAILURE
             }
         }
@@ -282,6 +291,10 @@ fn user_create(matches: &ArgMatches) -> Result<Request, String> {
         password,
         verified: matches.get_flag("verified"),
     })
+}
+
+fn user_disable(matches: &ArgMatches) -> Request {
+    Request::UserDisable { email: text(matches, "email"), force: matches.get_flag("force") }
 }
 
 fn org_create(matches: &ArgMatches) -> Request {

@@ -49,6 +49,8 @@ pub struct PeopleCount {
     pub members: u64,
     /// Those who administer it.
     pub administrators: u64,
+    /// Those of them who can sign in.
+    pub enabled_administrators: u64,
 }
 
 impl Store {
@@ -98,6 +100,21 @@ impl Store {
             if Role::parse(&role) == Some(Role::Administrator) {
                 count.administrators += many;
             }
+        }
+        let enabled = membership::Entity::find()
+            .select_only()
+            .column(membership::Column::AccountId)
+            .column_as(membership::Column::UserId.count(), "many")
+            .filter(membership::Column::AccountId.is_in(accounts.iter().map(|account| account.0)))
+            .filter(membership::Column::Role.eq(Role::Administrator.as_str()))
+            .filter(membership::Column::UserId.in_subquery(enabled()))
+            .group_by(membership::Column::AccountId)
+            .into_tuple::<(uuid::Uuid, i64)>()
+            .all(&self.reader)
+            .await?;
+        for (account, many) in enabled {
+            counts.entry(AccountId(account)).or_default().enabled_administrators =
+                u64::try_from(many).unwrap_or_default();
         }
         Ok(counts)
     }

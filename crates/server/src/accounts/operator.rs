@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::sessions;
 use bramble_model::text;
 use bramble_store::StoreError;
+use bramble_store::accounts::Account;
 use bramble_store::users::User;
 use serde::Serialize;
 
@@ -12,6 +13,8 @@ use serde::Serialize;
 const PAGE: u64 = 500;
 /// People that one answer lists; its line must fit the socket's limit.
 const MAX_LISTED: usize = 1000;
+/// How often disabling begins anew because an organisation was joined or left at the same moment.
+const TRIES: usize = 5;
 /// Why remote sessions end.
 const DISABLED: &str = "Your account was disabled.";
 
@@ -69,27 +72,66 @@ pub async fn find_person(app: &App, email: &str) -> Result<Option<User>, StoreEr
     }
 }
 
-/// Keeps a person out: every browser is signed out and every remote session ends. `false` if they were
-/// kept out already; what is open ends in any case.
-pub async fn disable(app: &App, user: &User) -> Result<bool, StoreError> {
-    let organisations = app.store.accounts_of(user.id).await?;
+/// What became of a person who is kept out.
+#[derive(Debug)]
+pub struct Disabled {
+    /// Whether they could sign in before.
+    pub changed: bool,
+    /// The organisations that nobody who can sign in administers now.
+    pub without_administrator: Vec<Account>,
+}
+
+/// Why somebody was not kept out. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DisableError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nobody who can sign in would administer these organisations.
+    #[error("organisations would be left without an administrator who can sign in")]
+    LastAdministrator(Vec<Account>),
+    /// They deleted their account, or joined and left organisations all the time.
+    #[error("the account changed meanwhile")]
+    Changed,
+}
+
+/// Keeps a person out: every browser is signed out and every remote session ends; what is open ends also
+/// if they were kept out already. Where that leaves an organisation without an administrator who can sign
+/// in, it is done only with `force`.
+pub async fn disable(app: &App, user: &User, force: bool) -> Result<Disabled, DisableError> {
+    for _ in 0..TRIES {
+        let Some(done) = try_to_disable(app, user, force).await? else { continue };
+        sessions::end_for_user(app, user.id, DISABLED).await?;
+        tracing::info!(user.id = %user.id, "the operator disabled an account");
+        return Ok(done);
+    }
+    Err(DisableError::Changed)
+}
+
+/// `None` if the person joined or left an organisation meanwhile.
+async fn try_to_disable(app: &App, user: &User, force: bool) -> Result<Option<Disabled>, DisableError> {
     let tx = app.store.begin().await?;
     // Their organisations first, in the order of all who lock several: who counts as an administrator
     // does not change while another one leaves.
-    let mut ids: Vec<_> = organisations.into_iter().map(|entry| entry.account.id).collect();
-    ids.sort_unstable();
-    for id in ids {
-        tx.lock_account(id).await?;
+    let organisations = tx.organisations_of(user.id).await?;
+    for organisation in &organisations {
+        tx.lock_account(*organisation).await?;
     }
     // Locked, so that a sign-in at the same moment ends before or finds the account disabled.
-    tx.lock_user(user.id).await?;
+    let person = tx.lock_user(user.id).await?.ok_or(DisableError::Changed)?;
+    // From here on nobody joins as this person; what was joined before is seen now.
+    if tx.organisations_of(user.id).await? != organisations {
+        return Ok(None);
+    }
+    let without_administrator = tx.administered_alone_by(user.id).await?;
+    if person.disabled_at.is_none() && !without_administrator.is_empty() && !force {
+        return Err(DisableError::LastAdministrator(without_administrator));
+    }
     let changed = tx.set_user_disabled(user.id, Some(app.clock.now())).await?;
     tx.delete_web_sessions(user.id, None).await?;
     tx.delete_pending_sign_ins(user.id).await?;
     tx.commit().await?;
-    sessions::end_for_user(app, user.id, DISABLED).await?;
-    tracing::info!(user.id = %user.id, "the operator disabled an account");
-    Ok(changed)
+    Ok(Some(Disabled { changed, without_administrator }))
 }
 
 /// Lets a person in again. `false` if they could already.

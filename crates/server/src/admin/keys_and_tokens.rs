@@ -3,7 +3,6 @@
 
 use super::{Response, failed};
 use crate::app::App;
-use crate::audit::Actor;
 use crate::deployments;
 use crate::linking::LinkingError;
 use crate::linking::identities::{self, proof::PublicKey};
@@ -62,7 +61,7 @@ async fn try_auth_keys_create(app: &App, organisation: AccountId, wish: Wish) ->
             _ => wish.description.clone(),
         };
         let wish = KeyWish { description, ttl, device_name: device_name.clone(), tags: tags.clone() };
-        let made = keys::create_organisation_key(app, &Actor::operator(), organisation, wish).await;
+        let made = keys::create_organisation_key_as_operator(app, organisation, wish).await;
         let made = made.map_err(|error| error.to_string())?;
         keys.push(json!({
             "id": made.id,

@@ -46,6 +46,9 @@ pub enum Request {
     UserDisable {
         /// Address.
         email: String,
+        /// Also if an organisation is left without an administrator who can sign in.
+        #[serde(default)]
+        force: bool,
     },
     /// `bramble user enable`.
     UserEnable {
@@ -157,6 +160,9 @@ pub enum Response {
     Refused {
         /// Why, and what to do.
         text: String,
+        /// For programs, where there is more to know than that.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        json: Value,
     },
 }
 
@@ -166,7 +172,7 @@ impl Response {
     }
 
     fn refused(text: impl Into<String>) -> Self {
-        Self::Refused { text: text.into() }
+        Self::Refused { text: text.into(), json: Value::Null }
     }
 }
 
@@ -179,7 +185,7 @@ pub async fn handle(app: &App, request: Request) -> Response {
             user_create(app, new).await
         }
         Request::UserList => people::list(app).await,
-        Request::UserDisable { email } => people::disable(app, &email).await,
+        Request::UserDisable { email, force } => people::disable(app, &email, force).await,
         Request::UserEnable { email } => people::enable(app, &email).await,
         Request::UserResetTwoFactor { email } => people::reset_two_factor(app, &email).await,
         Request::OrgCreate { name, administrator } => organisations::create(app, &name, &administrator).await,

@@ -70,8 +70,10 @@ pub(super) async fn list(app: &App) -> Response {
         .iter()
         .map(|one| {
             let two_factor = if one.two_factor_required { ", two-factor required" } else { "" };
+            let alone =
+                if one.enabled_administrators == 0 { ", no administrator who can sign in" } else { "" };
             format!(
-                "{}  {}  {}, {}{two_factor}",
+                "{}  {}  {}, {}{two_factor}{alone}",
                 one.id,
                 one.name,
                 counted(one.members, "member"),

@@ -1,10 +1,12 @@
 //! `bramble user list|disable|enable|reset-2fa`.
 
 use super::{Response, failed};
-use crate::accounts::{self, operator};
+use crate::accounts;
+use crate::accounts::operator::{self, DisableError, Disabled};
 use crate::app::App;
+use bramble_store::accounts::Account;
 use bramble_store::users::User;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(super) async fn list(app: &App) -> Response {
     let (people, more) = match operator::list_people(app).await {
@@ -43,19 +45,65 @@ async fn find(app: &App, email: &str) -> Result<User, Response> {
     }
 }
 
-pub(super) async fn disable(app: &App, email: &str) -> Response {
+pub(super) async fn disable(app: &App, email: &str, force: bool) -> Response {
     let user = match find(app, email).await {
         Ok(user) => user,
         Err(response) => return response,
     };
-    match operator::disable(app, &user).await {
-        Ok(changed) => {
-            let text =
-                if changed { "is disabled now and signed out everywhere" } else { "was disabled already" };
-            changed_answer(&user, text, changed)
+    match operator::disable(app, &user, force).await {
+        Ok(done) => disabled_answer(&user, &done),
+        Err(DisableError::Store(error)) => failed(error),
+        Err(DisableError::Changed) => {
+            Response::refused(format!("The account of {} changed meanwhile. Try again.", user.email))
         }
-        Err(error) => failed(error),
+        Err(DisableError::LastAdministrator(organisations)) => Response::Refused {
+            text: format!(
+                "Nobody else who can sign in administers these organisations of {}:{}\nNothing was changed. Have \
+                 another administrator appointed there first, or disable the account anyway with --force.",
+                user.email,
+                listed(&organisations)
+            ),
+            json: json!({
+                "id": user.id,
+                "email": user.email,
+                "changed": false,
+                "error": "last_administrator",
+                "organisations_without_administrator": for_programs(&organisations),
+            }),
+        },
     }
+}
+
+fn disabled_answer(user: &User, done: &Disabled) -> Response {
+    let text =
+        if done.changed { "is disabled now and signed out everywhere" } else { "was disabled already" };
+    let alone = &done.without_administrator;
+    let warning = if alone.is_empty() {
+        String::new()
+    } else {
+        let names = listed(alone);
+        format!(
+            "\nNobody who can sign in administers these organisations until `bramble user enable`:{names}"
+        )
+    };
+    Response::done(
+        format!("{} {text}.{warning}", user.email),
+        json!({
+            "id": user.id,
+            "email": user.email,
+            "changed": done.changed,
+            "organisations_without_administrator": for_programs(alone),
+        }),
+    )
+}
+
+/// A line for each.
+fn listed(organisations: &[Account]) -> String {
+    organisations.iter().map(|it| format!("\n  {}  {}", it.id, it.name)).collect()
+}
+
+fn for_programs(organisations: &[Account]) -> Vec<Value> {
+    organisations.iter().map(|it| json!({ "id": it.id, "name": it.name })).collect()
 }
 
 pub(super) async fn enable(app: &App, email: &str) -> Response {

@@ -152,7 +152,7 @@ async fn provision(config: &Config, wish: &Wish) -> Result<Vec<Value>, String> {
         };
         let answer = match admin::client::ask(config.clone(), request).await {
             Response::Done { json, .. } => json,
-            Response::Refused { text } => {
+            Response::Refused { text, .. } => {
                 return Err(format!("{text} {} keys were made before.", made.len()));
             }
         };

@@ -28,6 +28,8 @@ pub struct Listed {
     pub members: u64,
     /// How many of them administer it.
     pub administrators: u64,
+    /// How many of those can sign in: the operator disabled the others.
+    pub enabled_administrators: u64,
     /// How many devices it has.
     pub devices: u64,
     /// Whether it requires two-factor authentication, be it after the days of grace.
@@ -62,6 +64,7 @@ async fn read(app: &App) -> Result<(Vec<Listed>, bool), StoreError> {
                 name: account.name,
                 members: people.members,
                 administrators: people.administrators,
+                enabled_administrators: people.enabled_administrators,
                 devices: account.device_count,
                 two_factor_required: account.two_factor_required_at.is_some(),
                 created_at: account.created_at.unix_timestamp(),

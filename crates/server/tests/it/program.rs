@@ -279,6 +279,32 @@ async fn operators_reach_a_running_server_and_a_stopped_one() {
     );
 }
 
+/// What scripts and people see of a command that is refused because of what it would do to others.
+#[tokio::test]
+async fn the_last_administrator_is_disabled_only_by_force() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = async |arguments: &[&str], input: &[u8]| {
+        let mut child = bramble(folder.path(), arguments).stdin(Stdio::piped()).spawn().expect("it starts");
+        child.stdin.take().expect("its input").write_all(input).await.expect("sent");
+        let output = timeout(SHORT * 3, child.wait_with_output()).await.expect("in time").expect("it ran");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    };
+    let ada = ["--email", "ada@example.org"];
+    let create = [&["user", "create", "--name", "A", "--password-stdin", "--verified"], &ada[..]].concat();
+    assert!(run(&create, b"correct horse battery staple 7\n").await.0);
+    assert!(run(&["org", "create", "--name", "Kiosks", "--administrator", ada[1]], b"").await.0);
+    let disable = [&["user", "disable"], &ada[..]].concat();
+    let (done, out, errors) = run(&disable, b"").await;
+    assert!(!done && out.is_empty() && errors.contains("Kiosks") && errors.contains("--force"), "{errors}");
+    let (done, out, _) = run(&[&disable[..], &["--json"]].concat(), b"").await;
+    let told: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert!(!done && told["error"] == "last_administrator", "{out}");
+    let (done, out, _) = run(&[&disable[..], &["--force", "--json"]].concat(), b"").await;
+    let told: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((done, &told["organisations_without_administrator"][0]["name"]), (true, &"Kiosks".into()));
+}
+
 #[tokio::test]
 async fn whoever_stops_reading_hears_no_panic() {
     let folder = tempfile::tempdir().expect("a folder");

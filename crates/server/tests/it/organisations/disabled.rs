@@ -3,6 +3,7 @@
 use crate::desk::{Desk, Person};
 use bramble_model::account::Role;
 use bramble_server::accounts::operator;
+use bramble_server::admin::{Request, Response, handle};
 use bramble_server::mail::digest;
 use bramble_store::testing::Engine;
 use http::StatusCode;
@@ -10,7 +11,7 @@ use time::Duration;
 
 async fn disable(desk: &Desk, person: &Person) {
     let user = desk.app.store.user(person.user).await.expect("reads").expect("a person");
-    assert!(operator::disable(&desk.app, &user).await.expect("disables"));
+    assert!(operator::disable(&desk.app, &user, false).await.expect("disables").changed);
 }
 
 async fn enable(desk: &Desk, person: &Person) {
@@ -71,4 +72,55 @@ async fn they_get_no_mail_about_it() {
     enable(&desk, &bob).await;
     assert_eq!(ann.post(&tokens, &[("description", "ci 2")]).await.status, StatusCode::OK);
     assert_eq!(told().await, before + 2, "as before");
+}
+
+/// Who is left decides whether the operator is asked twice, and what they are told.
+#[tokio::test]
+async fn the_last_one_is_disabled_only_by_force() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let (ann, bob, mem) = (desk.person("ann").await, desk.person("bob").await, desk.person("mem").await);
+        let (shed, barn) = (desk.organisation(&ann, "Shed").await, desk.organisation(&ann, "Barn").await);
+        desk.join(barn, &bob, Role::Administrator).await;
+        desk.join(shed, &mem, Role::Member).await;
+        let try_it = async |person: &Person, force| {
+            handle(&desk.app, Request::UserDisable { email: person.email.clone(), force }).await
+        };
+
+        let Response::Refused { text, json } = try_it(&ann, false).await else { panic!("{engine:?}") };
+        assert!(text.contains(&format!("{shed}  Shed")) && text.contains("--force"), "{text}");
+        assert!(!text.contains("Barn"), "bob is left there: {text}");
+        assert_eq!(json["error"], "last_administrator");
+        assert_eq!(
+            json["organisations_without_administrator"],
+            serde_json::json!([{ "id": shed, "name": "Shed" }])
+        );
+        assert_eq!(ann.get("/devices").await.status, StatusCode::OK, "{engine:?}: nothing was changed");
+
+        let Response::Done { text, json } = try_it(&ann, true).await else { panic!("{engine:?}") };
+        assert!(text.contains("is disabled now") && text.contains(&format!("{shed}  Shed")), "{text}");
+        assert_eq!(json["changed"], true);
+        assert_eq!(json["organisations_without_administrator"][0]["id"], shed.to_string());
+        assert_ne!(ann.get("/devices").await.status, StatusCode::OK, "{engine:?}");
+        let Response::Done { text, json } = handle(&desk.app, Request::OrgList).await else { panic!() };
+        let line = |name: &str| text.lines().find(|line| line.contains(name)).expect("a line").to_owned();
+        assert!(line("Shed").ends_with(", no administrator who can sign in"), "{text}");
+        assert!(!line("Barn").contains("no administrator"), "{text}");
+        let listed = &json["organisations"];
+        assert_eq!(
+            (&listed[1]["administrators"], &listed[1]["enabled_administrators"]),
+            (&1.into(), &0.into())
+        );
+        // Whoever is out already is not asked about again.
+        let Response::Done { text, .. } = try_it(&ann, false).await else { panic!("{engine:?}") };
+        assert!(text.contains("was disabled already"), "{text}");
+
+        // She does not count any more where he is the other one.
+        let Response::Refused { text, .. } = try_it(&bob, false).await else { panic!("{engine:?}") };
+        assert!(text.contains("Barn") && !text.contains("Shed"), "{text}");
+        let Response::Done { json, .. } = try_it(&mem, false).await else { panic!("{engine:?}") };
+        assert_eq!(json["organisations_without_administrator"], serde_json::json!([]), "no administrator");
+        enable(&desk, &ann).await;
+        let Response::Done { .. } = try_it(&bob, false).await else { panic!("{engine:?}: she is back") };
+    }
 }

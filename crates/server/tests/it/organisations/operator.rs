@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 async fn done(desk: &Desk, request: Request) -> (String, Value) {
     match handle(&desk.app, request).await {
         Response::Done { text, json } => (text, json),
-        Response::Refused { text } => panic!("refused: {text}"),
+        Response::Refused { text, .. } => panic!("refused: {text}"),
     }
 }
 
 async fn refusal(desk: &Desk, request: Request) -> String {
     match handle(&desk.app, request).await {
-        Response::Refused { text } => text,
+        Response::Refused { text, .. } => text,
         Response::Done { text, .. } => panic!("done: {text}"),
     }
 }
@@ -77,7 +77,7 @@ async fn unconfirmed(desk: &Desk) {
 
 async fn disabled(desk: &Desk, person: &Person) {
     let user = operator::find_person(&desk.app, &person.email).await.expect("reads").expect("is there");
-    assert!(operator::disable(&desk.app, &user).await.expect("writes"));
+    assert!(operator::disable(&desk.app, &user, false).await.expect("writes").changed);
 }
 
 #[tokio::test]
