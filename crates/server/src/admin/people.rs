@@ -99,7 +99,8 @@ fn disabled_answer(user: &User, done: &Disabled) -> Response {
 
 /// A line for each.
 fn listed(organisations: &[Account]) -> String {
-    organisations.iter().map(|it| format!("\n  {}  {}", it.id, it.name)).collect()
+    let lines: Vec<_> = organisations.iter().map(|it| format!("\n  {}  {}", it.id, it.name)).collect();
+    lines.concat()
 }
 
 fn for_programs(organisations: &[Account]) -> Vec<Value> {

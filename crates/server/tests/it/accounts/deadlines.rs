@@ -43,16 +43,16 @@ async fn ends<W: Clocked, T>(
     make: impl AsyncFn(&W, usize) -> T,
     works: impl AsyncFn(&W, &T) -> bool,
 ) {
-    let mut made = Vec::new();
+    let mut three = Vec::new();
     for n in 0..3 {
-        made.push(make(world, n).await);
+        three.push(make(world, n).await);
     }
     world.advance(life - Duration::SECOND);
-    assert!(works(world, &made[0]).await, "{what}: right before its end");
+    assert!(works(world, &three[0]).await, "{what}: right before its end");
     world.advance(Duration::SECOND);
-    assert!(!works(world, &made[1]).await, "{what}: right after its end");
+    assert!(!works(world, &three[1]).await, "{what}: right after its end");
     world.advance(AGES);
-    assert!(!works(world, &made[2]).await, "{what}: long after its end");
+    assert!(!works(world, &three[2]).await, "{what}: long after its end");
 }
 
 async fn shared(engine: Engine) -> (Desk, Person, Person, AccountId) {

@@ -85,8 +85,8 @@ async fn strangers_keep_no_reset_link_from_an_owner() {
     owner.post("/forgotten-password", &[("email", ADA)]).await;
     assert_eq!(links().await.len(), 1, "sign-ups and changes of address do not count");
     // Somebody asks all the time: the last link that was sent works until there may be another one.
-    for minute in 1..=180 {
-        site.clock.advance(Duration::minutes(1));
+    for minute in (5..=150).step_by(5) {
+        site.clock.advance(Duration::minutes(5));
         let mut stranger = site.browser_at(&format!("198.51.{}.1", minute % 250));
         stranger.post("/forgotten-password", &[("email", ADA)]).await;
         let newest = links().await.remove(0);

@@ -179,7 +179,6 @@ impl Cast {
             ("another organisation's administrator", With::Cookie(&self.eve.cookie)),
         ];
         let one = match right {
-            Right::Own => return Vec::new(),
             Right::Member => return strangers.to_vec(),
             Right::Administrator => ("a member", With::Cookie(&self.mem.cookie)),
             Right::Opener => ("an administrator", With::Cookie(&self.ann.cookie)),
@@ -190,7 +189,7 @@ impl Cast {
             Right::Device if who == Who::OwnDevice => {
                 return vec![("somebody else's device", With::Bearer(&self.foreign.token))];
             }
-            Right::Program | Right::Device => return Vec::new(),
+            Right::Own | Right::Program | Right::Device => return Vec::new(),
         };
         strangers.into_iter().chain([one]).collect()
     }
