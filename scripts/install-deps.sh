@@ -12,7 +12,7 @@ declare -A needs=(
     [build]="cc:gcc make:make node:nodejs npm:npm"
     [test]="chromium-headless-shell:chromium-headless-shell initdb:postgresql ip:iproute2 git:git setpriv:util-linux turnutils_uclient:coturn sshd:openssh-server ssh:openssh-client curl:curl jq:jq dbus-daemon:dbus zstd:zstd img2simg:android-sdk-libsparse-utils openssl:openssl python3:python3-venv
         nginx:nginx-light vsftpd:vsftpd
-        sway:sway wayvnc:wayvnc foot:foot wl-copy:wl-clipboard dbus-run-session:dbus gdbus:libglib2.0-bin Xvfb:xvfb x11vnc:x11vnc wish:tk Xtigervnc:tigervnc-standalone-server xclip:xclip"
+        sway:sway wayvnc:wayvnc foot:foot wl-copy:wl-clipboard dbus-run-session:dbus gdbus:libglib2.0-bin Xvfb:xvfb x11vnc:x11vnc wish:tk Xtigervnc:tigervnc-standalone-server xclip:xclip dunst:dunst"
     [full]="turnserver:coturn chromium:chromium"
     [bench]="sshd:openssh-server ssh:openssh-client chromium:chromium sway:sway wayvnc:wayvnc foot:foot setpriv:util-linux websockify:websockify"
 )

@@ -3,6 +3,7 @@
 
 use super::{Failure, Place, say};
 use crate::{
+    control::screen_unit,
     local_api::{
         Request,
         client::{LocalError, ask},
@@ -19,8 +20,7 @@ use std::{
 };
 
 const SERVICE: &str = "rpi-connect.service";
-/// Runs WayVNC beside the desktop.
-pub(super) const SCREEN_UNIT: &str = "rpi-connect-wayvnc.service";
+pub(super) const SCREEN_UNIT: &str = screen_unit::NAME;
 const PATH_UNIT: &str = "rpi-connect-signin.path";
 /// What a daemon that was started in the background prints when it takes commands.
 pub(crate) const READY: &str = "ready";
@@ -65,49 +65,22 @@ pub(super) fn restart(place: &Place) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether systemd's manager of this user runs and knows our unit. A state folder of one's own is
-/// never the unit's.
 fn has_unit(place: &Place) -> bool {
-    knows(place, SERVICE)
-}
-
-fn knows(place: &Place, unit: &str) -> bool {
-    if place.folder.is_overridden() || !place.platform.root().join("run/systemd/system").is_dir() {
-        return false;
-    }
-    quiet(Command::new("systemctl").args(["--user", "--quiet", "cat", unit]))
+    screen_unit::is_known(&place.folder, &place.platform, SERVICE)
 }
 
 /// Starts or stops WayVNC where it has a unit; `false` where it has none.
 pub(super) fn screen(place: &Place, on: bool) -> Result<bool, Failure> {
-    if !cfg!(feature = "screen") || !knows(place, SCREEN_UNIT) {
-        return Ok(false);
-    }
-    systemctl(&[if on { "enable" } else { "disable" }, "--now", SCREEN_UNIT])?;
-    Ok(true)
+    screen_unit::switch(&place.folder, &place.platform, on).map_err(Failure::new)
 }
 
 /// Whether WayVNC's unit is enabled and runs; `None` where there is none.
 pub(super) fn screen_state(place: &Place) -> Option<bool> {
-    let is = |what: &str| quiet(Command::new("systemctl").args(["--user", "--quiet", what, SCREEN_UNIT]));
-    knows(place, SCREEN_UNIT).then(|| is("is-enabled") && is("is-active"))
-}
-
-fn quiet(command: &mut Command) -> bool {
-    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    screen_unit::is_on(&place.folder, &place.platform)
 }
 
 fn systemctl(arguments: &[&str]) -> Result<(), Failure> {
-    let status = Command::new("systemctl").arg("--user").args(arguments).stdin(Stdio::null()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(Failure::new(format!(
-            "systemctl --user {} failed; journalctl --user -u {SERVICE} tells more",
-            arguments.join(" ")
-        ))),
-        Err(error) => Err(Failure::new(format!("systemctl cannot be run: {error}"))),
-    }
+    screen_unit::systemctl(arguments).map_err(Failure::new)
 }
 
 /// Lingering starts the user's services with the machine, not with the first log-in.
@@ -134,7 +107,7 @@ fn linger(place: &Place, on: bool) {
     let done = if asked {
         command.args(["enable-linger", &shown]).status().is_ok_and(|status| status.success())
     } else {
-        quiet(command.args(["enable-linger", &shown]))
+        screen_unit::succeeds(command.args(["enable-linger", &shown]))
     };
     if done {
         say("✓ The device stays reachable after a restart without anybody logging in");

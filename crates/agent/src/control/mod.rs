@@ -15,6 +15,7 @@ mod attempts;
 pub mod key_file;
 pub mod link;
 pub mod screen;
+pub mod screen_unit;
 pub mod sessions;
 pub mod shared;
 pub mod sign_in;

@@ -91,6 +91,8 @@ pub struct Visit {
     pub here: bool,
     /// What for.
     pub kind: SessionKind,
+    /// They only look on: nothing that they type arrives.
+    pub looks_on: bool,
     /// Who, as the server says.
     pub name: String,
 }
@@ -265,7 +267,8 @@ impl Sessions {
         }
         tracing::info!(session.id = %id, session.kind = kind.as_str(), "session opened");
         self.count.send_modify(|_| {});
-        let visit = Visit { here: true, kind, name: offer.user.name.clone() };
+        let looks_on = !offer.permissions.input;
+        let visit = Visit { here: true, kind, looks_on, name: offer.user.name.clone() };
         let (output, outputs) = mpsc::channel(OUTPUT_QUEUE);
         let tls = report.credential.api.client().tls();
         let work = AbortOnDrop((self.starter)(Start { id, offer, tls, input, output }));

@@ -7,15 +7,20 @@
 
 mod notify;
 mod service;
+mod show;
 
 use crate::control::Shared;
+use futures_util::StreamExt as _;
 use service::{Object, Standing};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::broadcast::error::RecvError;
-use zbus::{Connection, connection};
+use zbus::{
+    Connection, connection,
+    fdo::{DBusProxy, RequestNameFlags, RequestNameReply},
+};
 
 /// The daemon's name on the bus.
 pub const NAME: &str = "com.raspberrypi.Connect";
@@ -43,23 +48,34 @@ pub async fn run(shared: Arc<Shared>, which: SessionBus) {
                     tracing::debug!(%error, "the session bus has gone");
                 }
             }
-            Err(zbus::Error::NameTaken) => {
-                tracing::info!("another daemon of this user serves the desktop's panel");
-                return std::future::pending().await;
-            }
             Err(error) => tracing::debug!(%error, "no session bus"),
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
+/// Comes to the bus, and waits there while another daemon of this user has the name.
 async fn connect(shared: &Arc<Shared>, which: &SessionBus) -> zbus::Result<Connection> {
     let object = Object::new(Arc::clone(shared));
     let bus = match which {
         SessionBus::OfUser => connection::Builder::session(),
         SessionBus::At(address) => connection::Builder::address(address.as_str()),
     };
-    bus.serve_at(OBJECT, object).name(NAME).build().await
+    let bus = bus.serve_at(OBJECT, object).build().await?;
+    let of_bus = DBusProxy::new(&bus).await?;
+    let mut acquired = of_bus.receive_name_acquired().await?;
+    // Without flags the bus keeps a place in the queue for it.
+    let reply = bus.request_name_with_flags(NAME, RequestNameFlags::empty()).await?;
+    if reply == RequestNameReply::InQueue {
+        tracing::info!("another daemon of this user serves the desktop's panel; this one waits for it to go");
+        loop {
+            let signal = acquired.next().await.ok_or(zbus::Error::NameTaken)?;
+            if signal.args()?.name == NAME {
+                break;
+            }
+        }
+    }
+    Ok(bus)
 }
 
 /// Says every change, and who has come and gone.

@@ -124,17 +124,24 @@ fn words(visit: &Visit) -> (&'static str, String) {
     let name = plain(&visit.name);
     let name = if name.is_empty() { "Somebody".to_owned() } else { name };
     if !visit.here {
-        return match visit.kind {
-            SessionKind::Vnc => ("Screen sharing ended", format!("{name} has disconnected.")),
-            SessionKind::Shell => ("Remote shell ended", format!("{name} has disconnected.")),
-            SessionKind::Files => ("File transfer ended", format!("{name} has disconnected.")),
+        let what = match (visit.kind, visit.looks_on) {
+            (SessionKind::Vnc, _) => "Screen sharing ended",
+            (SessionKind::Shell, false) => "Remote shell ended",
+            (SessionKind::Shell, true) => "Watching a shell ended",
+            (SessionKind::Files, _) => "File transfer ended",
         };
+        return (what, format!("{name} has disconnected."));
     }
-    match visit.kind {
-        SessionKind::Vnc => ("Screen sharing started", format!("{name} sees and controls this desktop.")),
-        SessionKind::Shell => ("Remote shell started", format!("{name} uses a shell on this device.")),
-        SessionKind::Files => ("File transfer started", format!("{name} transfers files.")),
-    }
+    let (what, does) = match (visit.kind, visit.looks_on) {
+        (SessionKind::Vnc, false) => ("Screen sharing started", "sees and controls this desktop"),
+        (SessionKind::Vnc, true) => ("Screen sharing started", "sees this desktop and cannot control it"),
+        (SessionKind::Shell, false) => ("Remote shell started", "uses a shell on this device"),
+        (SessionKind::Shell, true) => {
+            ("Watching a shell started", "watches a shell on this device and cannot type in it")
+        }
+        (SessionKind::Files, _) => ("File transfer started", "transfers files"),
+    };
+    (what, format!("{name} {does}."))
 }
 
 /// A name from the server without what a desktop would take for markup.
@@ -157,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_visits_is_counted_and_what_comes_later_is_shown_again() {
-        let visit = Visit { here: true, kind: SessionKind::Shell, name: "Eve".to_owned() };
+        let visit = Visit { here: true, kind: SessionKind::Shell, looks_on: false, name: "Eve".to_owned() };
         let began = Instant::now();
         let mut budget = Budget::new(began);
         let shown = (0..10_000).filter(|_| budget.visit(&visit, began).is_some()).count();
@@ -180,7 +187,8 @@ mod tests {
 
     #[test]
     fn a_name_is_shown_as_text() {
-        let visit = |name: &str| Visit { here: true, kind: SessionKind::Vnc, name: name.to_owned() };
+        let visit =
+            |name: &str| Visit { here: true, kind: SessionKind::Vnc, looks_on: false, name: name.to_owned() };
         assert_eq!(
             words(&visit("Ada & <b>Co</b>\u{202e}\n")).1,
             "Ada &amp; &lt;b&gt;Co&lt;/b&gt; sees and controls this desktop."
@@ -189,5 +197,14 @@ mod tests {
         assert!(words(&visit(&"x".repeat(5000))).1.len() < 200);
         let gone = Visit { here: false, ..visit("<Ada>") };
         assert_eq!(words(&gone), ("Screen sharing ended", "&lt;Ada&gt; has disconnected.".to_owned()));
+    }
+
+    #[test]
+    fn somebody_who_only_looks_on_is_said_to() {
+        let visit = |kind, looks_on| Visit { here: true, kind, looks_on, name: "Ada".to_owned() };
+        let told = |kind| words(&visit(kind, true)).1;
+        assert_eq!(told(SessionKind::Shell), "Ada watches a shell on this device and cannot type in it.");
+        assert_eq!(told(SessionKind::Vnc), "Ada sees this desktop and cannot control it.");
+        assert_eq!(words(&visit(SessionKind::Shell, false)).1, "Ada uses a shell on this device.");
     }
 }

@@ -1,10 +1,17 @@
 //! The object that the desktop's panel talks to.
 
-use crate::control::{Shared, key_file, sign_in};
+use super::show::show;
+use crate::control::{Shared, key_file, screen_unit, sign_in};
 use bramble_wire::{device_api::Capability, signalling::SessionKind};
-use std::{process::Stdio, sync::Arc};
-use tokio::{process::Command, sync::oneshot};
-use zbus::{fdo, object_server::SignalEmitter};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
+use zbus::{Connection, fdo, object_server::SignalEmitter};
+
+/// How long systemd may take to start or stop a unit.
+const UNIT_TIME: Duration = Duration::from_secs(15);
 
 /// Signed in, screen sharing available, screen sharing on, shell on, screen sessions, shell sessions.
 pub(super) type Standing = (bool, bool, bool, bool, i32, i32);
@@ -23,13 +30,31 @@ pub(super) fn standing(shared: &Shared) -> Standing {
     )
 }
 
+/// The page of a sign-in that waits for its approval.
+type SharedPage = Arc<watch::Sender<Option<String>>>;
+
 pub(super) struct Object {
     shared: Arc<Shared>,
+    page: SharedPage,
 }
 
 impl Object {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, page: Arc::new(watch::Sender::new(None)) }
+    }
+
+    /// The same as `rpi-connect vnc on|off`: the switch, and WayVNC's unit where there is one.
+    async fn vnc(&self, on: bool) -> fdo::Result<()> {
+        self.shared.allow_vnc(on).map_err(|error| failed(&error))?;
+        let (folder, platform) = (self.shared.folder.clone(), self.shared.platform.clone());
+        let run = tokio::task::spawn_blocking(move || screen_unit::switch(&folder, &platform, on));
+        match timeout(UNIT_TIME, run).await {
+            Ok(Ok(done)) => done.map(|_| ()).map_err(fdo::Error::Failed),
+            Ok(Err(crash)) => Err(failed(&crash)),
+            Err(_) => {
+                Err(fdo::Error::Failed(format!("systemd takes too long to switch {}", screen_unit::NAME)))
+            }
+        }
     }
 }
 
@@ -40,9 +65,15 @@ fn failed(error: &impl ToString) -> fdo::Error {
 #[zbus::interface(name = "com.raspberrypi.Connect")]
 impl Object {
     /// Opens the page where the person approves this device; the signal says when that has happened.
-    async fn sign_in(&self) -> fdo::Result<()> {
+    async fn sign_in(&self, #[zbus(connection)] bus: &Connection) -> fdo::Result<()> {
+        // Whoever closed the page before approving gets it once more.
+        let page = self.page.borrow().clone();
+        if let Some(page) = page {
+            return show(bus, &page).await.map_err(fdo::Error::Failed);
+        }
         let (opened, is_open) = oneshot::channel();
-        tokio::spawn(sign_in_by_page(Arc::clone(&self.shared), opened));
+        let page = Arc::clone(&self.page);
+        tokio::spawn(sign_in_by_page(Arc::clone(&self.shared), bus.clone(), page, opened));
         match is_open.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => Err(fdo::Error::Failed(why)),
@@ -54,12 +85,12 @@ impl Object {
         sign_in::out(&self.shared).await.map(|_| ()).map_err(|error| failed(&error))
     }
 
-    fn vnc_on(&self) -> fdo::Result<()> {
-        self.shared.allow_vnc(true).map_err(|error| failed(&error))
+    async fn vnc_on(&self) -> fdo::Result<()> {
+        self.vnc(true).await
     }
 
-    fn vnc_off(&self) -> fdo::Result<()> {
-        self.shared.allow_vnc(false).map_err(|error| failed(&error))
+    async fn vnc_off(&self) -> fdo::Result<()> {
+        self.vnc(false).await
     }
 
     fn shell_on(&self) -> fdo::Result<()> {
@@ -80,7 +111,12 @@ impl Object {
 }
 
 /// Asks for a code, shows its page, and waits for the approval.
-async fn sign_in_by_page(shared: Arc<Shared>, opened: oneshot::Sender<Result<(), String>>) {
+async fn sign_in_by_page(
+    shared: Arc<Shared>,
+    bus: Connection,
+    page: SharedPage,
+    opened: oneshot::Sender<Result<(), String>>,
+) {
     let Ok(_one_at_a_time) = shared.signing_in.try_lock() else {
         let _ = opened.send(Err("a sign-in is already going on".to_owned()));
         return;
@@ -92,7 +128,7 @@ async fn sign_in_by_page(shared: Arc<Shared>, opened: oneshot::Sender<Result<(),
     let begun = async {
         let target = key_file::configured_target(&shared).map_err(|error| error.to_string())?;
         let pending = sign_in::request_code(&shared, &target).await.map_err(|error| error.to_string())?;
-        show(pending.page())?;
+        show(&bus, pending.page()).await?;
         Ok(pending)
     };
     let pending = match begun.await {
@@ -102,24 +138,13 @@ async fn sign_in_by_page(shared: Arc<Shared>, opened: oneshot::Sender<Result<(),
             return;
         }
     };
+    page.send_replace(Some(pending.page().to_owned()));
     // A panel that did not wait for the answer still gets its sign-in.
     let _ = opened.send(Ok(()));
-    if let Err(error) = sign_in::with_code(&shared, pending).await {
+    let signed_in = sign_in::with_code(&shared, pending).await;
+    page.send_replace(None);
+    if let Err(error) = signed_in {
         tracing::warn!(%error, "the sign-in that the panel asked for failed");
         shared.set_problem(Some(error.to_string()));
     }
-}
-
-/// Opens a page in the person's browser.
-fn show(page: &str) -> Result<(), String> {
-    // Whatever else a server says is no page.
-    if !(page.starts_with("https://") || page.starts_with("http://")) {
-        return Err("the server's answer names no page to sign in on".to_owned());
-    }
-    let mut command = Command::new("xdg-open");
-    command.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| format!("xdg-open cannot be run: {error}"))?;
-    // It may be the browser itself and stay.
-    tokio::spawn(async move { child.wait().await });
-    Ok(())
 }

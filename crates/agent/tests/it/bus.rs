@@ -24,3 +24,10 @@ pub async fn start(place: &Path, rules: &str) -> (Child, String) {
     out.read_line(&mut address).await.expect("an address");
     (process, address.trim().to_owned())
 }
+
+/// A session bus, and its address.
+pub async fn session(place: &Path) -> (Child, String) {
+    let rules = "<type>session</type><policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/>\
+                 <allow eavesdrop=\"true\"/><allow own=\"*\"/></policy>";
+    start(place, rules).await
+}

@@ -293,9 +293,18 @@ impl FakeServer {
     }
 
     pub fn offer(&self, id: SessionId, kind: &str) {
+        self.offer_with(id, kind, true);
+    }
+
+    /// To somebody who only looks on.
+    pub fn offer_to_watch(&self, id: SessionId, kind: &str) {
+        self.offer_with(id, kind, false);
+    }
+
+    fn offer_with(&self, id: SessionId, kind: &str, input: bool) {
         let offer = json!({
             "kind": kind, "sdp": "v=0", "ice_servers": [], "user": { "name": "Ada" },
-            "permissions": { "input": true, "files": false },
+            "permissions": { "input": input, "files": false },
         });
         self.lock().offers.insert(id, offer);
     }

@@ -12,6 +12,7 @@ mod identity;
 mod kept;
 mod local_socket;
 mod network;
+mod notifications;
 mod peer;
 mod relay;
 mod screen;

@@ -1,34 +1,35 @@
-//! The desktop's side: the panel's methods and signal through `busctl` and `gdbus`, and the notification, on
-//! a real session bus with the real daemon.
+//! The desktop's side: the panel's methods and signal through `busctl` and `gdbus`, on a real session bus
+//! with the real daemon.
 
 use super::{
     device::Machine,
     fake_server::{FakeServer, SOON},
 };
-use bramble_agent::dbus::SessionBus;
-use bramble_wire::{
-    SessionId,
-    events::{Command as Order, ServerEvent},
-};
 use http::Method;
-use std::{
-    collections::HashMap, fs, os::unix::fs::PermissionsExt, os::unix::net::UnixListener, path::Path,
-    process::Stdio,
-};
+use std::{fs, os::unix::fs::PermissionsExt, os::unix::net::UnixListener, path::Path, process::Stdio};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
-    sync::mpsc,
 };
-use zbus::OwnedVariant;
 
 const KEY: &str = "rpuak_canary";
 
-/// A session bus, and its address.
-async fn bus(place: &Path) -> (Child, String) {
-    let rules = "<type>session</type><policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/>\
-                 <allow eavesdrop=\"true\"/><allow own=\"*\"/></policy>";
-    super::bus::start(place, rules).await
+fn program(file: &Path, script: &str) {
+    fs::write(file, format!("#!/bin/sh\n{script}\n")).expect("file");
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).expect("chmod");
+}
+
+/// The daemon of this machine, on no bus yet.
+fn daemon(machine: &Machine, place: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rpi-connectd"));
+    command.arg("--socket").arg(place.join("vnc.sock"));
+    command.env("RPI_CONNECT_STATE_DIR", machine.state()).env("RPI_CONNECT_ROOT", machine.root());
+    command.env("PATH", format!("{}:/usr/bin:/bin", place.display()));
+    for name in ["RPI_CONNECT_SERVER", "DISPLAY", "WAYLAND_DISPLAY"] {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
 }
 
 struct Desktop {
@@ -37,7 +38,7 @@ struct Desktop {
     address: String,
     place: tempfile::TempDir,
     _bus: Child,
-    _daemon: Child,
+    daemon: Child,
 }
 
 impl Desktop {
@@ -50,26 +51,14 @@ impl Desktop {
             machine.drop_key(KEY);
         }
         let place = tempfile::tempdir().expect("a folder");
-        let (bus, address) = bus(place.path()).await;
+        let (bus, address) = super::bus::session(place.path()).await;
 
         // In the place of a browser.
         let opener = place.path().join("xdg-open");
-        fs::write(&opener, format!("#!/bin/sh\necho \"$1\" >>'{}/opened'\n", place.path().display()))
-            .expect("file");
-        fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).expect("chmod");
-        let daemon = Command::new(env!("CARGO_BIN_EXE_rpi-connectd"))
-            .arg("--socket")
-            .arg(place.path().join("vnc.sock"))
-            .env("RPI_CONNECT_STATE_DIR", machine.state())
-            .env("RPI_CONNECT_ROOT", machine.root())
-            .env("DBUS_SESSION_BUS_ADDRESS", &address)
-            .env("PATH", format!("{}:/usr/bin:/bin", place.path().display()))
-            .env_remove("RPI_CONNECT_SERVER")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the daemon runs");
-        let this = Self { server, machine, address, place, _bus: bus, _daemon: daemon };
+        program(&opener, &format!("echo \"$1\" >>'{}/opened'", place.path().display()));
+        let daemon = daemon(&machine, place.path()).env("DBUS_SESSION_BUS_ADDRESS", &address).spawn();
+        let daemon = daemon.expect("the daemon runs");
+        let this = Self { server, machine, address, place, _bus: bus, daemon };
         let answered = async {
             while this.call("Status").await.contains("ServiceUnknown") || this.call("Status").await.is_empty()
             {
@@ -101,6 +90,21 @@ impl Desktop {
             if output.status.success() { output.stdout } else { [b"error: ", &output.stderr[..]].concat() };
         let text = String::from_utf8_lossy(&text).trim().to_owned();
         if text.contains("not provided by any") { "ServiceUnknown".to_owned() } else { text }
+    }
+
+    /// Waits until these pages were opened.
+    async fn opened(&self, pages: &str) {
+        let opened = async {
+            while fs::read_to_string(self.place.path().join("opened")).unwrap_or_default() != pages {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, opened).await.expect("the page was opened");
+    }
+
+    /// Puts this in the place of a browser.
+    fn opener(&self, script: &str) {
+        program(&self.place.path().join("xdg-open"), script);
     }
 
     async fn until_status(&self, wanted: &str) {
@@ -194,129 +198,98 @@ async fn signing_in_from_the_panel_opens_the_page() {
     desktop.until_status("(bbbbii) false false true true 0 0").await;
     assert_eq!(desktop.call("SignIn").await, "");
     let page = format!("{}/verify/TKD8-F392\n", desktop.server.url);
-    let opened = async {
-        while fs::read_to_string(desktop.place.path().join("opened")).unwrap_or_default() != page {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(SOON, opened).await.expect("the page was opened");
-    let again = desktop.call("SignIn").await;
-    assert!(again.contains("already going on"), "{again}");
+    desktop.opened(&page).await;
+    // Whoever closed the page gets it once more, and not another code.
+    assert_eq!(desktop.call("SignIn").await, "");
+    desktop.opened(&page.repeat(2)).await;
     desktop.server.nth(1, Method::POST, "/client/token").await;
+    let codes = desktop.server.seen().iter().filter(|it| it.is(&Method::POST, "/client/device")).count();
+    assert_eq!(codes, 1);
     desktop.server.approve();
     desktop.until_status("(bbbbii) true false true true 0 0").await;
 }
 
-struct Shown {
-    summary: String,
-    body: String,
-    actions: Vec<String>,
-    hints: HashMap<String, OwnedVariant>,
-}
-
-/// A notification daemon that remembers.
-struct FakeNotifications {
-    shown: mpsc::UnboundedSender<Shown>,
-}
-
-#[zbus::interface(name = "org.freedesktop.Notifications")]
-impl FakeNotifications {
-    #[expect(clippy::too_many_arguments, reason = "the method's arguments")]
-    fn notify(
-        &self,
-        app_name: &str,
-        replaces_id: u32,
-        app_icon: &str,
-        summary: &str,
-        body: &str,
-        actions: Vec<String>,
-        hints: HashMap<String, OwnedVariant>,
-        expire_timeout: i32,
-    ) -> u32 {
-        assert_eq!((app_name, app_icon, replaces_id), ("Raspberry Pi Connect", "", 0));
-        assert_eq!(expire_timeout, -1);
-        let (summary, body) = (summary.to_owned(), body.to_owned());
-        let _ = self.shown.send(Shown { summary, body, actions, hints });
-        1
+#[tokio::test]
+async fn a_page_that_cannot_be_shown_is_a_failure_and_the_next_try_begins_anew() {
+    let desktop = Desktop::start(false).await;
+    desktop.opener("exit 3");
+    for _ in 0..2 {
+        let why = desktop.call("SignIn").await;
+        assert!(why.contains("could not be opened") && why.contains("rpi-connect signin"), "{why}");
+        assert!(!why.contains("TKD8"), "{why}");
     }
+    fs::remove_file(desktop.place.path().join("xdg-open")).expect("removed");
+    let why = desktop.call("SignIn").await;
+    assert!(why.contains("could not be opened"), "{why}");
+    // The desktop's manager knows where it is, which the daemon was not told.
+    let environment = ["LANG=C", "DISPLAY=:7", "XAUTHORITY=/run/x"].map(str::to_owned).to_vec();
+    let manager = zbus::connection::Builder::address(desktop.address.as_str())
+        .serve_at("/org/freedesktop/systemd1", Manager { environment })
+        .name("org.freedesktop.systemd1");
+    let _manager = manager.build().await.expect("on the bus");
+    desktop.opener(&format!(
+        "[ \"$DISPLAY $XAUTHORITY\" = ':7 /run/x' ] && echo $1 >>'{}/opened'",
+        desktop.place.path().display()
+    ));
+    assert_eq!(desktop.call("SignIn").await, "");
+    desktop.opened(&format!("{}/verify/TKD8-F392\n", desktop.server.url)).await;
 }
 
-async fn next(seen: &mut mpsc::UnboundedReceiver<Shown>) -> Shown {
-    tokio::time::timeout(SOON, seen.recv()).await.expect("in time").expect("a notification")
+/// The environment that a desktop hands to systemd's manager of its user.
+struct Manager {
+    environment: Vec<String>,
 }
 
-fn text(shown: &Shown) -> (&str, &str) {
-    (shown.summary.as_str(), shown.body.as_str())
+#[zbus::interface(name = "org.freedesktop.systemd1.Manager")]
+impl Manager {
+    #[zbus(property)]
+    fn environment(&self) -> Vec<String> {
+        self.environment.clone()
+    }
 }
 
 #[tokio::test]
-async fn the_person_at_the_desktop_is_told_who_has_come_once_the_connection_stands_and_who_has_gone() {
-    let place = tempfile::tempdir().expect("a folder");
-    let (_bus, address) = bus(place.path()).await;
-    let server = FakeServer::start().await;
-    server.accept_key(KEY);
-    let machine = Machine::with_server(&server.url);
-    machine.drop_key(KEY);
-    let mut device =
-        machine.start_with(|options| options.session_bus = Some(SessionBus::At(address.clone()))).await;
-    device.subscribed().await;
-    let open = |n: u8, kind: &str| {
-        let id: SessionId = format!("00000000-0000-4000-8000-0000000000{n:02x}").parse().expect("an id");
-        server.offer(id, kind);
-        server.send(&ServerEvent::Command(Order::Session { id }));
-    };
-    // Without a notification daemon a session goes on all the same.
-    open(1, "shell");
-    let unseen = device.session().await;
-    unseen.connected().await;
-    server.nth(1, Method::POST, &format!("/client/sessions/{}/state", unseen.id)).await;
-
-    let (shown, mut seen) = mpsc::unbounded_channel();
-    let _notifications = zbus::connection::Builder::address(address.as_str())
-        .serve_at("/org/freedesktop/Notifications", FakeNotifications { shown })
-        .name("org.freedesktop.Notifications")
-        .build()
-        .await
-        .expect("on the bus");
-    // One that never comes to stand is nobody's visit, neither when it begins nor when it ends.
-    open(2, "shell");
-    let vain = device.session().await;
-    vain.accept().await;
-    vain.ended("The browser could not be reached.").await;
-    device.until("one left", |status| status.shell_sessions == 1).await;
-
-    open(3, "shell");
-    let stands = device.session().await;
-    stands.accept().await;
-    stands.connected().await;
-    let first = next(&mut seen).await;
-    assert_eq!(text(&first), ("Remote shell started", "Ada uses a shell on this device."));
-    assert!(first.actions.is_empty() && first.hints.contains_key("desktop-entry"));
-    stands.ended("Enough.").await;
-    assert_eq!(text(&next(&mut seen).await), ("Remote shell ended", "Ada has disconnected."));
-
-    // One that goes without a word has gone as well.
-    drop(unseen);
-    assert_eq!(text(&next(&mut seen).await), ("Remote shell ended", "Ada has disconnected."));
-
-    // Many at once do not fill the desktop: some are named, the rest is counted.
-    let mut many = Vec::new();
-    for n in 10..26 {
-        open(n, "shell");
-        let one = device.session().await;
-        one.connected().await;
-        many.push(one);
-    }
-    let mut named = 0;
-    let counted = loop {
-        let shown = next(&mut seen).await;
-        if shown.summary == "Many connections" {
-            break shown.body;
+async fn a_daemon_that_comes_second_serves_the_panel_once_the_first_has_gone() {
+    let mut desktop = Desktop::start(false).await;
+    let other = Machine::with_server(&desktop.server.url);
+    let mut second = daemon(&other, desktop.place.path());
+    second.env("DBUS_SESSION_BUS_ADDRESS", &desktop.address).stderr(Stdio::piped());
+    let mut second = second.spawn().expect("it runs");
+    let mut lines = BufReader::new(second.stderr.take().expect("its log")).lines();
+    let waits = async {
+        while let Some(line) = lines.next_line().await.expect("reads") {
+            if line.contains("waits for it to go") {
+                return;
+            }
         }
-        assert_eq!(text(&shown), ("Remote shell started", "Ada uses a shell on this device."));
-        named += 1;
     };
-    assert!(named <= 6, "{named}");
-    assert_eq!(counted, format!("{} more connections began or ended.", 16 - named));
-    device.stop().await;
+    tokio::time::timeout(SOON, waits).await.expect("it waits");
+    assert_eq!(desktop.call("ShellOff").await, "");
+    desktop.until_status("(bbbbii) false false true false 0 0").await;
+    desktop.daemon.kill().await.expect("killed");
+    // The second one's switch is as it was.
+    desktop.until_status("(bbbbii) false false true true 0 0").await;
+}
+
+#[tokio::test]
+async fn dbus_run_session_is_a_bus_like_any_other() {
+    let server = FakeServer::start().await;
+    let machine = Machine::with_server(&server.url);
+    let place = tempfile::tempdir().expect("a folder");
+    let script = "\"$0\" --socket \"$1\" & daemon=$!
+        gdbus wait --session --timeout 20 com.raspberrypi.Connect || exit 9
+        to='com.raspberrypi.Connect /com/raspberrypi/Connect com.raspberrypi.Connect'
+        busctl --user call $to Status; busctl --user call $to ShellOff
+        gdbus call --session -d com.raspberrypi.Connect -o /com/raspberrypi/Connect -m com.raspberrypi.Connect.Status
+        kill $daemon; wait $daemon";
+    let mut command = Command::new("dbus-run-session");
+    command.args(["--", "sh", "-c", script]).arg(env!("CARGO_BIN_EXE_rpi-connectd"));
+    command.arg(place.path().join("vnc.sock"));
+    command.env("RPI_CONNECT_STATE_DIR", machine.state()).env("RPI_CONNECT_ROOT", machine.root());
+    command.env_remove("RPI_CONNECT_SERVER").env("XDG_RUNTIME_DIR", place.path());
+    let ended = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let ended = tokio::time::timeout(SOON * 2, ended).await.expect("in time").expect("it runs");
+    let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(out, "(bbbbii) false false true true 0 0\n((false, false, true, false, 0, 0),)\n", "{err}");
+    assert!(ended.status.success(), "{err}");
 }

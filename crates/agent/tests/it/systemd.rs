@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -38,13 +38,44 @@ impl Systemd {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("set");
     }
 
-    fn run(&self, argument: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rpi-connect"));
-        command.env_clear().arg(argument).stdin(Stdio::null());
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().stdin(Stdio::null());
         command.env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
         command.env("HOME", self.path("home")).env("XDG_RUNTIME_DIR", self.path("run"));
         command.env("RPI_CONNECT_ROOT", self.path("root")).env("USER", "ada");
-        command.output().expect("it runs")
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        let mut command = self.command(env!("CARGO_BIN_EXE_rpi-connect"));
+        command.args(arguments.split(' ')).output().expect("it runs")
+    }
+
+    /// The daemon that the unit would run, once it is on this bus.
+    fn daemon(&self, bus: &str) -> Daemon {
+        // Nobody answers there.
+        fs::create_dir_all(self.path("root/etc/rpi-connect")).expect("a folder");
+        fs::write(self.path("root/etc/rpi-connect/config.toml"), "server = \"http://localhost:1\"\n")
+            .expect("written");
+        let mut command = self.command(env!("CARGO_BIN_EXE_rpi-connectd"));
+        command.arg("--socket").arg(self.path("run/rpi-connect-wayvnc.sock"));
+        command.env("DBUS_SESSION_BUS_ADDRESS", bus).stdout(Stdio::null()).stderr(Stdio::null());
+        let daemon = Daemon(command.spawn().expect("it starts"));
+        let mut wait = self.command("gdbus");
+        wait.args(["wait", "--session", "--timeout", "20", "com.raspberrypi.Connect"]);
+        let there = wait.env("DBUS_SESSION_BUS_ADDRESS", bus).status().expect("gdbus runs");
+        assert!(there.success(), "the daemon is not on the bus");
+        daemon
+    }
+
+    /// Calls a method as the desktop's panel does; what it answered, and whether it worked.
+    fn panel(&self, bus: &str, method: &str) -> (bool, String) {
+        let mut call = self.command("gdbus");
+        call.args(["call", "--session", "-d", "com.raspberrypi.Connect", "-o", "/com/raspberrypi/Connect"]);
+        call.args(["-m", &format!("com.raspberrypi.Connect.{method}")]);
+        let output = call.env("DBUS_SESSION_BUS_ADDRESS", bus).output().expect("gdbus runs");
+        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
     }
 
     /// What was told since the last look.
@@ -124,6 +155,63 @@ fn a_screen_that_is_switched_off_stays_off() {
     fs::write(state.join("settings.toml"), "vnc = false\n").expect("written");
     assert!(systemd.run("on").status.success());
     assert!(systemd.told().iter().all(|it| !it.contains("wayvnc")));
+}
+
+/// `rpi-connect vnc` and the panel do the same: the switch, and the unit.
+#[tokio::test]
+async fn the_screens_switch_takes_its_unit_along_from_the_command_and_from_the_panel() {
+    let systemd = Systemd::new();
+    let (_bus, address) = super::bus::session(systemd.place.path()).await;
+    let _daemon = systemd.daemon(&address);
+    assert_eq!(systemd.told(), <[&str; 0]>::default());
+    let settings = systemd.path("home/.config/com.raspberrypi.connect/settings.toml");
+    let kept = || fs::read_to_string(&settings).expect("settings");
+
+    for _ in 0..2 {
+        let off = systemd.run("vnc off");
+        assert!(off.status.success(), "{}", text(&off.stderr));
+        assert_eq!(systemd.told(), [ASKED_SCREEN, SCREEN_OFF]);
+        assert!(kept().contains("vnc = false"));
+        let (worked, said) = systemd.panel(&address, "VncOn");
+        assert!(worked, "{said}");
+        assert_eq!(systemd.told(), [ASKED_SCREEN, SCREEN_ON]);
+        assert!(kept().contains("vnc = true"));
+        let (worked, said) = systemd.panel(&address, "VncOff");
+        assert!(worked, "{said}");
+        assert_eq!(systemd.told(), [ASKED_SCREEN, SCREEN_OFF]);
+        let on = systemd.run("vnc on");
+        assert!(on.status.success(), "{}", text(&on.stderr));
+        // The unit was only just started: why there is no screen yet says nothing.
+        assert_eq!(text(&on.stdout), "✓ Screen sharing allowed\n");
+        assert_eq!(systemd.told(), [ASKED_SCREEN, SCREEN_ON]);
+    }
+
+    systemd.program("systemctl", "case \"$*\" in *cat*) exit 0 ;; *) exit 1 ;; esac");
+    let (worked, said) = systemd.panel(&address, "VncOff");
+    assert!(!worked && said.contains("journalctl --user -u rpi-connect.service"), "{said}");
+    let off = systemd.run("vnc off");
+    assert_eq!(off.status.code(), Some(1));
+    // What was forbidden is, whatever systemd says.
+    assert!(kept().contains("vnc = false"));
+}
+
+#[tokio::test]
+async fn doctor_says_when_the_screen_will_not_be_there_after_a_restart() {
+    let systemd = Systemd::new();
+    let (_bus, address) = super::bus::session(systemd.place.path()).await;
+    let _daemon = systemd.daemon(&address);
+    let _compositor = UnixListener::bind(systemd.path("run/wayland-1")).expect("binds");
+    let _vnc = UnixListener::bind(systemd.path("run/rpi-connect-wayvnc.sock")).expect("binds");
+    let doctor = text(&systemd.run("doctor").stdout);
+    assert!(doctor.contains("✓ Wayland compositor available\n"), "{doctor}");
+    assert!(doctor.contains("✓ Screen sharing services enabled and active\n"), "{doctor}");
+    for missing in ["is-enabled", "is-active"] {
+        systemd.program("systemctl", &format!("case \"$*\" in *{missing}*) exit 1 ;; esac"));
+        let doctor = text(&systemd.run("doctor").stdout);
+        let why = "✗ Screen sharing services enabled and active: rpi-connect-wayvnc.service is not enabled and \
+                   active; run rpi-connect vnc on\n";
+        assert!(doctor.contains(why), "{missing}: {doctor}");
+    }
 }
 
 /// Ended with the test, however that ends.

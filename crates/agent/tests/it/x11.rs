@@ -13,7 +13,7 @@ const GREETING: &[u8] = b"RFB 003.008\n";
 const PASSWORD: &str = "canary-8";
 
 /// A screen of 640 × 480 with nothing on it, and the number of its display.
-fn x_server() -> (Child, String) {
+pub fn x_server() -> (Child, String) {
     let (mut told, tell) = std::io::pipe().expect("a pipe");
     let server = Command::new("Xvfb")
         .args(["-displayfd", "0", "-screen", "0", "640x480x24", "-nolisten", "tcp"])
