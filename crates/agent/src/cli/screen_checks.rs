@@ -19,8 +19,11 @@ pub(super) fn run(place: &Place) -> Vec<Check> {
         let screen = ScreenSettings::at(place.folder.vnc_socket());
         screen.choose(Some(choice));
         let why = screen::problem(&place.platform, Some(&screen));
-        let cure = why.map(|why| format!("{why} Start it, or run rpi-connect screen wayland"));
-        return vec![Check::of(SERVICES, cure.map_or(Ok(()), Err))];
+        let result = match why {
+            Some(why) => Err(format!("{why} Start it, or run rpi-connect screen wayland")),
+            None => sign_in(&screen),
+        };
+        return vec![Check::of(SERVICES, result)];
     }
     let virtual_screen = place.folder.settings().ok().and_then(|settings| settings.virtual_screen);
     if let Some(size) = virtual_screen.filter(|_| desktop::compositors().is_empty()) {
@@ -42,6 +45,12 @@ pub(super) async fn displays(place: &Place) -> Vec<String> {
     let screen = ScreenSettings::at(place.folder.vnc_socket());
     screen.choose(place.folder.settings().ok().and_then(|settings| settings.screen));
     screen.displays().await
+}
+
+/// One that listens may still turn every session away.
+fn sign_in(screen: &ScreenSettings) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(screen.try_chosen())
 }
 
 fn services(place: &Place) -> Result<(), String> {

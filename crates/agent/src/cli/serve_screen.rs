@@ -10,8 +10,12 @@ use crate::{
 };
 use rustix::fs::{Mode, inotify::WatchFlags};
 use std::{
-    fs, io,
-    os::unix::{fs::FileTypeExt, process::CommandExt},
+    fs::{self, DirBuilder},
+    io,
+    os::unix::{
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::Duration,
@@ -34,6 +38,7 @@ pub(super) fn run(place: &Place) -> Result<ExitCode, Failure> {
     let output = several.first().filter(|_| several.len() > 1).map(|name| format!("--output={name}"));
     drop(runtime);
     make_room(&socket)?;
+    let folder = own_folder(&socket)?;
     // Before it listens: the socket is made with the rights that this leaves.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let error = Command::new("wayvnc")
@@ -41,8 +46,26 @@ pub(super) fn run(place: &Place) -> Result<ExitCode, Failure> {
         .args(output)
         .arg(&socket)
         .env("WAYLAND_DISPLAY", display)
+        // Later versions listen for commands there, and end where another one does: the person's own, say.
+        .env("XDG_RUNTIME_DIR", folder)
         .exec();
     Err(Failure::new(format!("WayVNC cannot be started: {error}")))
+}
+
+/// A folder beside the socket for what WayVNC puts into its runtime folder. Only this user can open it.
+fn own_folder(socket: &Path) -> Result<PathBuf, Failure> {
+    let folder = socket.with_extension("own");
+    let failed = |why: &dyn std::fmt::Display| Failure::new(format!("{}: {why}", folder.display()));
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&error)),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(&folder).map_err(|error| failed(&error))?;
+    let own = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
+    if !own || found.mode() & 0o077 != 0 {
+        return Err(failed(&"it must be a folder that only this user can open; remove it"));
+    }
+    Ok(folder)
 }
 
 /// Waits for a desktop. Its sockets are beside ours.

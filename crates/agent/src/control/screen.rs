@@ -7,12 +7,12 @@ use crate::{
     session::{ScreenError, ScreenSettings},
 };
 use rustix::fs::inotify::WatchFlags;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// Between a socket's name and somebody who listens on it, the VNC server needs a moment.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// Between two looks for a VNC server that is not the desktop's own: the kernel does not tell of its port.
+/// Between two looks where the kernel does not tell: for a VNC server on a port, and for one that was killed.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Why this build shares no screen.
@@ -51,7 +51,7 @@ pub async fn run(shared: Arc<Shared>) {
         let chosen = screen.changed();
         let watch = async {
             match screen.chosen() {
-                None => watch_own(&shared, screen.socket()).await,
+                None => watch_own(&shared, screen).await,
                 Some(_) => watch_chosen(&shared, screen).await,
             }
         };
@@ -75,16 +75,31 @@ async fn watch_chosen(shared: &Shared, screen: &ScreenSettings) {
     }
 }
 
-async fn watch_own(shared: &Shared, socket: &Path) {
-    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
+async fn watch_own(shared: &Shared, screen: &ScreenSettings) {
+    let (Some(folder), Some(name)) = (screen.socket().parent(), screen.socket().file_name()) else {
         return std::future::pending().await;
     };
     let events = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM;
     let watch = FolderWatch::open(folder, events);
     loop {
-        watch.happened(|found| found == name).await;
+        tokio::select! {
+            () = watch.happened(|found| found == name || desktop::is_display(found)) => {}
+            () = otherwise(screen) => {}
+        }
         shared.touch();
         tokio::time::sleep(SETTLE).await;
         shared.touch();
+    }
+}
+
+/// Waits until whether somebody listens is no longer what it is now. One that is killed leaves its name behind,
+/// and the kernel tells nobody. Where there is no name there is nothing to look at.
+async fn otherwise(screen: &ScreenSettings) {
+    let now = screen.look();
+    if now.is_err() && !screen.socket().exists() {
+        return std::future::pending().await;
+    }
+    while screen.look() == now {
+        tokio::time::sleep(LOOK).await;
     }
 }

@@ -8,6 +8,7 @@ use rustix::{
 };
 use std::{
     env,
+    ffi::OsStr,
     path::{Path, PathBuf},
 };
 
@@ -50,6 +51,12 @@ pub fn connect(socket: &Path) -> Result<OwnedFd, Errno> {
     Ok(connection)
 }
 
+/// Whether a compositor names its socket so.
+pub fn is_display(name: &OsStr) -> bool {
+    let number = name.to_str().and_then(|name| name.strip_prefix("wayland-"));
+    number.is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
 fn found(runtime: Option<&Path>, named: Option<&Path>) -> Vec<PathBuf> {
     let answers = |path: &PathBuf| matches!(connect(path), Ok(_) | Err(Errno::AGAIN));
     if let Some(named) = named {
@@ -61,11 +68,8 @@ fn found(runtime: Option<&Path>, named: Option<&Path>) -> Vec<PathBuf> {
     let Some(entries) = runtime.and_then(|runtime| std::fs::read_dir(runtime).ok()) else {
         return Vec::new();
     };
-    let is_display = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.strip_prefix("wayland-").is_some_and(|number| number.parse::<u32>().is_ok())
-    };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_display).collect();
+    let named = |path: &PathBuf| path.file_name().is_some_and(is_display);
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(named).collect();
     paths.retain(answers);
     paths.sort();
     paths

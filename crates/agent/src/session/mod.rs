@@ -27,6 +27,7 @@ mod screen_settings;
 mod shell;
 mod tail;
 mod vnc_server;
+mod vnc_try;
 mod watch;
 mod work;
 

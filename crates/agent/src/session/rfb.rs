@@ -24,7 +24,7 @@ pub(super) const STRANGE: &str =
 const REFUSED: &str = "The desktop's VNC server does not take the password that this device has for it. Set the right one on the device with: rpi-connect screen";
 const TURNED_AWAY: &str = "The desktop's VNC server takes no connection at the moment.";
 const OTHER_WAY: &str = "The desktop's VNC server asks for a kind of sign-in that this device does not know. A VNC password works.";
-const UNASKED: &str = "The desktop's VNC server does not ask for the password that this device has for it. Set it up anew on the device with: rpi-connect screen";
+pub(super) const UNASKED: &str = "The desktop's VNC server does not ask for the password that this device has for it. Set it up anew on the device with: rpi-connect screen";
 const STRANGE_VIEWER: &str = "This browser does not speak the screen's protocol.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +61,11 @@ impl Handshake {
     /// The server waits for what the browser says after the handshake.
     pub(super) fn is_with_viewer(&self) -> bool {
         self.stage >= Stage::ViewerVersion
+    }
+
+    /// The server has said that it wants a password.
+    pub(super) fn is_asked(&self) -> bool {
+        self.stage >= Stage::Challenge
     }
 
     pub(super) fn is_done(&self) -> bool {

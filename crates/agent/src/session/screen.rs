@@ -43,6 +43,8 @@ pub(crate) struct Screen {
     words: Option<FromScreen>,
     /// The display that was chosen, on its way.
     coming: Option<Coming>,
+    /// What was chosen since.
+    wish: Option<String>,
     /// Until both sides are through it, where a password is asked for.
     handshake: Option<Box<Handshake>>,
     input: Queue,
@@ -73,6 +75,7 @@ impl Screen {
             desktop,
             words,
             coming: None,
+            wish: None,
             handshake,
             input: Queue::new(MOST_INPUT),
             since: Instant::now(),
@@ -81,23 +84,36 @@ impl Screen {
         })
     }
 
-    /// Shows another display. What the browser sends until then belonged to the connection before.
+    /// Shows another display. What the browser sends until then belonged to the connection before. One that is
+    /// chosen while another is on its way is next, and the other is not shown.
     pub(crate) fn show(&mut self, display: &str) {
-        let known = self.desktop.as_ref().filter(|it| it.displays.iter().any(|name| name == display));
-        let Some(desktop) = known.filter(|_| self.coming.is_none() && self.over.is_none()) else { return };
+        let known = self.desktop.as_ref().is_some_and(|it| it.displays.iter().any(|name| name == display));
+        if !known || self.over.is_some() {
+            return;
+        }
+        match &self.coming {
+            Some(coming) => self.wish = (coming.display != display).then(|| display.to_owned()),
+            None => self.fetch(display.to_owned()),
+        }
+    }
+
+    fn fetch(&mut self, display: String) {
+        let Some(desktop) = self.desktop.clone() else { return };
         let (tell, reached) = oneshot::channel();
-        let (settings, desktop) = (self.settings.clone(), desktop.clone());
-        let name = display.to_owned();
+        let (settings, name) = (self.settings.clone(), display.clone());
         tokio::spawn(async move {
             // Nobody waits for it any more: then it ends.
             let _ = tell.send(settings.open_display(desktop, name).await);
         });
-        self.coming = Some(Coming { display: display.to_owned(), reached });
+        self.coming = Some(Coming { display, reached });
         self.input = Queue::new(MOST_INPUT);
     }
 
     /// Goes on with the display that has come.
     fn switch(&mut self, display: String, reached: Result<Reached, ScreenError>) {
+        if let Some(wish) = self.wish.take() {
+            return self.fetch(wish);
+        }
         match reached {
             Ok(reached) => {
                 self.stream = reached.stream;
@@ -283,5 +299,57 @@ impl Screen {
     /// Why it is over, once it is.
     pub(crate) fn ending(&self, now: Instant) -> Option<&'static str> {
         self.over.or_else(|| self.deadline().filter(|at| now >= *at).map(|_| SILENT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use tokio::net::UnixListener;
+
+    async fn reached(socket: &Path) -> Reached {
+        let stream = Stream::Unix(tokio::net::UnixStream::connect(socket).await.expect("connects"));
+        Reached { stream, password: None, keep: Keep::Nothing, desktop: None }
+    }
+
+    #[tokio::test]
+    async fn the_display_that_was_chosen_last_is_the_one_that_is_shown() {
+        let place = tempfile::tempdir().expect("a folder");
+        let socket = place.path().join("vnc.sock");
+        let _server = UnixListener::bind(&socket).expect("binds");
+        let mut screen = Screen::open(&ScreenSettings::at(&socket)).await.expect("opens");
+        let displays = ["A", "B", "C"].map(str::to_owned).to_vec();
+        screen.desktop = Some(Desktop { compositor: place.path().join("none"), displays, showing: None });
+
+        let on_its_way = |screen: &mut Screen, display: &str| {
+            let (tell, reached) = oneshot::channel();
+            screen.coming = Some(Coming { display: display.to_owned(), reached });
+            tell
+        };
+        let wants = Wants { output: true, room: false, exit: false };
+        let tell = on_its_way(&mut screen, "A");
+        screen.show("B");
+        screen.show("unknown");
+        screen.show("C");
+        tell.send(Ok(reached(&socket).await)).expect("somebody waits");
+        screen.event(wants).await;
+        assert_eq!(screen.coming.as_ref().map(|it| it.display.as_str()), Some("C"));
+        // The page waits for the last one and would take another's bytes for its.
+        assert!(screen.words.is_none());
+
+        // Whoever changes their mind back gets the one that was on its way, also after a failure in between.
+        let tell = on_its_way(&mut screen, "A");
+        screen.show("B");
+        screen.show("A");
+        tell.send(Ok(reached(&socket).await)).expect("somebody waits");
+        screen.event(wants).await;
+        assert!(screen.coming.is_none());
+        assert_eq!(screen.words, Some(FromScreen::Showing { display: "A".to_owned() }));
+        let tell = on_its_way(&mut screen, "B");
+        screen.show("C");
+        tell.send(Err(ScreenError::NoWayVnc)).expect("somebody waits");
+        screen.event(wants).await;
+        assert!(screen.over.is_none() && screen.coming.is_some());
     }
 }

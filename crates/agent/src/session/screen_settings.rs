@@ -3,6 +3,7 @@
 
 use super::desk::{self, Headless, Lease, OwnWayVnc, WayVncs};
 use super::vnc_server::{ScreenError, Server, Stream, server_at};
+use super::vnc_try;
 use crate::platform::desktop;
 use crate::state::{ScreenChoice, ScreenSize, SecretText};
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ pub(super) enum Keep {
 /// A desktop with several displays.
 #[derive(Clone, Debug)]
 pub(super) struct Desktop {
-    compositor: PathBuf,
+    pub(super) compositor: PathBuf,
     pub(super) displays: Vec<String>,
     /// The one that its own WayVNC shows, if that was started to show a certain one.
     pub(super) showing: Option<String>,
@@ -148,6 +149,14 @@ impl ScreenSettings {
             Chosen::Other { server, .. } => server.clone()?.look(),
             Chosen::Desktop | Chosen::Virtual(_) => self.own().look(),
         }
+    }
+
+    /// Whether the VNC server that was chosen lets this device in, and if not, why, for people. With none chosen
+    /// there is nothing to try: WayVNC asks for no password.
+    pub async fn try_chosen(&self) -> Result<(), String> {
+        let chosen = self.chosen.borrow().clone();
+        let Chosen::Other { server, password, .. } = chosen else { return Ok(()) };
+        vnc_try::sign_in(&server.map_err(|error| error.to_string())?, password).await
     }
 
     /// Connects, and starts a virtual screen if that is what there is.

@@ -86,6 +86,21 @@ async fn the_server_hears_when_the_vnc_server_comes_and_goes_and_why() {
 }
 
 #[tokio::test]
+async fn a_vnc_server_that_is_killed_is_missed_although_its_name_stays() {
+    let (server, _machine, mut vnc, device) = linked().await;
+    server.nth_where(1, "unavailable", is("unavailable")).await;
+    vnc.start();
+    server.nth_where(1, "enabled", is("enabled")).await;
+    vnc.listener = None;
+    assert!(vnc.path.exists());
+    server.nth_where(2, "unavailable again", is("unavailable")).await;
+    fs::remove_file(&vnc.path).expect("removed");
+    vnc.start();
+    server.nth_where(2, "enabled again", is("enabled")).await;
+    device.stop().await;
+}
+
+#[tokio::test]
 async fn vnc_off_ends_its_sessions_and_no_others_and_outlives_a_restart() {
     let (server, machine, mut vnc, mut device) = linked().await;
     vnc.start();

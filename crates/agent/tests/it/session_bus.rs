@@ -3,7 +3,7 @@
 
 use super::{
     device::Machine,
-    fake_server::{FakeServer, SOON},
+    fake_server::{FakeServer, SOON, Seen},
 };
 use http::Method;
 use std::{fs, os::unix::fs::PermissionsExt, os::unix::net::UnixListener, path::Path, process::Stdio};
@@ -28,7 +28,7 @@ fn daemon(machine: &Machine, place: &Path) -> Command {
     for name in ["RPI_CONNECT_SERVER", "DISPLAY", "WAYLAND_DISPLAY"] {
         command.env_remove(name);
     }
-    command.stdin(Stdio::null()).kill_on_drop(true);
+    command.env("XDG_RUNTIME_DIR", place).stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 
@@ -292,4 +292,17 @@ async fn dbus_run_session_is_a_bus_like_any_other() {
     let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     assert_eq!(out, "(bbbbii) false false true true 0 0\n((false, false, true, false, 0, 0),)\n", "{err}");
     assert!(ended.status.success(), "{err}");
+}
+
+#[tokio::test]
+async fn a_desktop_that_comes_changes_what_the_server_is_told() {
+    let desktop = Desktop::start(true).await;
+    desktop.machine.write("root/usr/bin/wayvnc", "");
+    let reason = |why: &'static str| {
+        move |seen: &Seen| seen.body["vnc_reason"].as_str().is_some_and(|said| said.contains(why))
+    };
+    assert_eq!(desktop.call("ShellOff").await, "");
+    desktop.server.nth_where(1, "no desktop", reason("No Wayland desktop runs")).await;
+    let _compositor = UnixListener::bind(desktop.place.path().join("wayland-7")).expect("binds");
+    desktop.server.nth_where(1, "a desktop", reason("WayVNC is not running")).await;
 }

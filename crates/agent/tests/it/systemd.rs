@@ -214,6 +214,34 @@ async fn doctor_says_when_the_screen_will_not_be_there_after_a_restart() {
     }
 }
 
+#[test]
+fn wayvnc_of_the_unit_and_that_of_the_person_do_not_meet() {
+    let systemd = Systemd::new();
+    fs::create_dir_all(systemd.path("root/usr/bin")).expect("a folder");
+    fs::write(systemd.path("root/usr/bin/wayvnc"), "").expect("written");
+    let _compositor = UnixListener::bind(systemd.path("run/wayland-1")).expect("binds");
+    // The person's own, where all later versions listen for commands.
+    let _theirs = UnixListener::bind(systemd.path("run/wayvncctl")).expect("binds");
+    systemd.program(
+        "wayvnc",
+        "[ -e \"$XDG_RUNTIME_DIR/wayvncctl\" ] && { echo Another wayvnc process is already running; exit 1; }
+         echo \"$XDG_RUNTIME_DIR $WAYLAND_DISPLAY $(stat -c %a \"$XDG_RUNTIME_DIR\")\"",
+    );
+    let own = systemd.path("run/rpi-connect-wayvnc.own");
+    // The second time the folder is there.
+    for _ in 0..2 {
+        let said = systemd.run("serve-screen");
+        assert!(said.status.success(), "{}", text(&said.stdout));
+        let display = systemd.path("run/wayland-1");
+        assert_eq!(text(&said.stdout), format!("{} {} 700\n", own.display(), display.display()));
+    }
+    // One that others can open is not used.
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o755)).expect("set");
+    let said = systemd.run("serve-screen");
+    assert_eq!(said.status.code(), Some(1), "{}", text(&said.stdout));
+    assert!(text(&said.stderr).contains("only this user can open"), "{}", text(&said.stderr));
+}
+
 /// Ended with the test, however that ends.
 struct Daemon(Child);
 

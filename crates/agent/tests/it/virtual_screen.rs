@@ -150,3 +150,59 @@ async fn what_the_daemon_has_in_its_environment_stays_out() {
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
     assert!(!has("CARGO_MANIFEST_DIR"), "{given}");
 }
+
+/// Says that it was started, and goes on once it is told to.
+const SLOW: &str = "#!/bin/sh\nread word < \"$(dirname \"$0\")/go\"\n";
+
+#[tokio::test]
+async fn one_that_is_slow_to_start_is_there_for_who_comes_back() {
+    let place = Place::new(&SWAY.replacen("#!/bin/sh\n", SLOW, 1));
+    let go = place.folder.path().join("go");
+    let made = std::process::Command::new("mkfifo").arg(&go).status().expect("mkfifo runs");
+    assert!(made.success());
+    let screen = place.screen(Duration::from_mins(1));
+    let first = visit(&screen).await;
+    until("its start", || place.folders() == 1).await;
+    // The page has given up.
+    first.task.abort();
+    until("its end", || first.task.is_finished()).await;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || tell.send(fs::write(go, "go\n").is_ok()));
+    let told = tokio::time::timeout(PATIENCE, told).await;
+    assert_eq!(told.expect("it still starts"), Ok(true));
+    let mut second = visit(&screen).await;
+    sees_the_screen(&mut second).await;
+    assert_eq!(place.started().len(), 1);
+}
+
+/// In the place of a terminal: writes down what it was given.
+const TERMINAL: &str = r#"#!/bin/sh
+env > "$PLACE/terminal.new" && mv "$PLACE/terminal.new" "$PLACE/terminal"
+"#;
+
+#[tokio::test]
+async fn its_terminal_has_the_runtime_folder_of_its_person() {
+    let sway = r#"#!/bin/sh
+PLACE=$(dirname "$0")
+export PLACE PATH="$PLACE/bin:$PATH" RPI_CONNECT_USERS_RUNTIME_DIR=/run/user/of-person
+"#;
+    let place = Place::new(&SWAY.replacen("#!/bin/sh\n", sway, 1));
+    let folder = place.folder.path().to_owned();
+    // Another user writes there.
+    fs::set_permissions(&folder, PermissionsExt::from_mode(0o777)).expect("permissions");
+    fs::create_dir(folder.join("bin")).expect("a folder");
+    fs::write(folder.join("bin/foot"), TERMINAL).expect("a file");
+    fs::set_permissions(folder.join("bin/foot"), PermissionsExt::from_mode(0o755)).expect("permissions");
+    let mut visit = visit(&place.screen(Duration::ZERO)).await;
+    sees_the_screen(&mut visit).await;
+    until("a terminal", || folder.join("terminal").exists()).await;
+    let given = fs::read_to_string(folder.join("terminal")).expect("it ran");
+    let value = |name: &str| given.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    assert_eq!(value("XDG_RUNTIME_DIR"), Some("/run/user/of-person"), "{given}");
+    assert_eq!(value("RPI_CONNECT_USERS_RUNTIME_DIR"), None, "{given}");
+    let display = value("WAYLAND_DISPLAY").expect("a display");
+    assert!(
+        display.starts_with(folder.to_str().expect("text")) && display.ends_with("/wayland-1"),
+        "{given}"
+    );
+}

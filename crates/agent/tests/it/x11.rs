@@ -1,10 +1,11 @@
 //! Screen sessions of an X11 desktop: a real X server and a real x11vnc, on a port and on a socket, with and
 //! without a password.
 
+use crate::device::Machine;
 use crate::visit::{Visit, settings};
 use bramble_agent::{
     session::{ScreenSettings, SessionSettings},
-    state::{ScreenChoice, SecretText},
+    state::{ScreenChoice, SecretText, Settings, StateFolder},
 };
 use std::{io::Read as _, net::TcpListener, path::Path, process::Stdio, time::Duration};
 use tokio::process::{Child, Command};
@@ -142,4 +143,50 @@ async fn a_server_that_the_network_reaches_is_refused() {
     let mut visit = visit(&exposed).await;
     visit.until("a refusal", |it| it.refused.is_some()).await;
     assert!(visit.refused.as_deref().is_some_and(|why| why.contains("whole network")), "{:?}", visit.refused);
+}
+
+/// What `rpi-connect doctor` says about this choice.
+fn doctor(choice: ScreenChoice) -> String {
+    let machine = Machine::with_server("http://localhost:1");
+    let folder = StateFolder::at(machine.state());
+    folder.prepare().expect("a folder");
+    let settings = Settings { screen: Some(choice), ..folder.settings().expect("settings") };
+    folder.store_settings(&settings).expect("stored");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rpi-connect"));
+    command.arg("doctor").env("RPI_CONNECT_STATE_DIR", machine.state());
+    let output = command.env("RPI_CONNECT_ROOT", machine.root()).output().expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(!text.contains("canary"), "{text}");
+    text.lines().find(|line| line.contains("Screen sharing services")).expect("the line").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tries_the_password() {
+    let place = tempfile::tempdir().expect("a folder");
+    let (_x, display) = x_server();
+    let file = password_file(place.path());
+    let at = |name: &str| place.path().join(name).to_str().expect("text").to_owned();
+    let (asks, open) = (at("asks.sock"), at("open.sock"));
+    let _asks = x11vnc(&display, &["-rfbport", "0", "-unixsock", &asks, "-passwdfile", &file]);
+    let _open = x11vnc(&display, &["-rfbport", "0", "-unixsock", &open, "-nopw"]);
+    for address in [&asks, &open] {
+        listens(&screen(address, None)).await;
+    }
+    let said = |address: &str, password: Option<&str>| {
+        let password = password.map(|password| SecretText::new(password.to_owned()));
+        doctor(ScreenChoice { address: address.to_owned(), password })
+    };
+    let well = "✓ Screen sharing services enabled and active";
+    assert_eq!(said(&asks, Some(PASSWORD)), well);
+    assert_eq!(said(&open, None), well);
+    for (address, password, why) in [
+        (&asks, Some("canary-9"), "does not take the password"),
+        (&asks, None, "asks for a password, and this device has none"),
+        (&open, Some(PASSWORD), "does not ask for the password"),
+    ] {
+        let said = said(address, password);
+        assert!(said.starts_with('✗') && said.contains(why), "{said}");
+    }
+    // It is let in again afterwards.
+    assert_eq!(said(&asks, Some(PASSWORD)), well);
 }

@@ -4,8 +4,9 @@
 use super::{LOOK, private_folder, wayvnc::OwnWayVnc};
 use crate::platform::desktop;
 use crate::session::vnc_server::{ScreenError, Server};
-use crate::state::ScreenSize;
+use crate::state::{FOLDER_VARIABLE, ScreenSize};
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -14,10 +15,15 @@ use std::time::{Duration, Instant};
 use tokio::process::Child;
 use tokio::sync::Mutex;
 
-/// How long the compositor may take to listen: a Pi Zero is slow.
-const START: Duration = Duration::from_secs(8);
+/// How long the compositor may take to listen, and then WayVNC: a Pi Zero is slow, and it goes on when the
+/// browser that asked for it has given up.
+const START: Duration = Duration::from_secs(30);
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
+/// Carries the person's own runtime folder through sway, which is given another.
+const USERS_RUNTIME: &str = "RPI_CONNECT_USERS_RUNTIME_DIR";
+/// A terminal, whichever there is. Its runtime folder is the person's own again.
+const TERMINAL: &str = "WAYLAND_DISPLAY=$XDG_RUNTIME_DIR/$WAYLAND_DISPLAY; XDG_RUNTIME_DIR=${RPI_CONNECT_USERS_RUNTIME_DIR:-$XDG_RUNTIME_DIR}; unset RPI_CONNECT_USERS_RUNTIME_DIR; for it in foot lxterminal xfce4-terminal x-terminal-emulator; do command -v $it >/dev/null && exec $it; done";
 /// What wlroots calls the first display that it makes up.
 const OUTPUT: &str = "HEADLESS-1";
 
@@ -78,12 +84,19 @@ impl Headless {
         }
     }
 
-    /// Starts it, if it does not run in this size; one that is looked at stays as it is.
+    /// Starts it, if it does not run in this size; one that is looked at stays as it is. A start goes on when
+    /// nobody waits for it any more: who comes back finds what became of it.
     pub(crate) async fn lease(
         self: &Arc<Self>,
         beside: &Path,
         size: ScreenSize,
     ) -> Result<Lease, ScreenError> {
+        let (headless, beside) = (Arc::clone(self), beside.to_owned());
+        let start = tokio::spawn(async move { headless.lease_now(&beside, size).await });
+        start.await.unwrap_or_else(|_| Err(no_virtual(&"its start broke off")))
+    }
+
+    async fn lease_now(self: Arc<Self>, beside: &Path, size: ScreenSize) -> Result<Lease, ScreenError> {
         let mut running = self.running.lock().await;
         let fits = |desk: &Arc<Desk>| desk.is_alive() && (desk.size == size || Arc::strong_count(desk) > 1);
         let desk = match running.take() {
@@ -94,7 +107,8 @@ impl Headless {
             }
         };
         *running = Some(Arc::clone(&desk));
-        Ok(Lease { desk: Some(desk), headless: Arc::clone(self) })
+        drop(running);
+        Ok(Lease { desk: Some(desk), headless: self })
     }
 
     async fn stop_unless_used(&self, left: u64) {
@@ -128,7 +142,7 @@ impl Desk {
         std::fs::write(&config, config_of(size)).map_err(|error| no_virtual(&error))?;
         let mut compositor = spawn(program, folder.path(), &config)?;
         let display = first_display(folder.path(), &mut compositor).await?;
-        let vnc = OwnWayVnc::start(beside, &display, OUTPUT).await?;
+        let vnc = OwnWayVnc::start(beside, &display, OUTPUT, START).await?;
         tracing::info!(%size, "a virtual screen was started");
         Ok(Self { size, vnc, compositor, _folder: folder })
     }
@@ -162,6 +176,7 @@ fn spawn(program: &Path, folder: &Path, config: &Path) -> Result<Child, ScreenEr
         .arg("--config")
         .arg(config)
         .env("XDG_RUNTIME_DIR", folder)
+        .envs(of_terminal(|name| std::env::var_os(name)))
         .env("XDG_SESSION_TYPE", "wayland")
         .env("XDG_CURRENT_DESKTOP", "sway")
         .env("WLR_BACKENDS", "headless")
@@ -173,6 +188,12 @@ fn spawn(program: &Path, folder: &Path, config: &Path) -> Result<Child, ScreenEr
         .stdin(Stdio::piped())
         .spawn()
         .map_err(|error| no_virtual(&format!("sway cannot be started: {error}")))
+}
+
+/// What the terminal needs beside what sway gets, so that `rpi-connect` finds this daemon there.
+fn of_terminal(own: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str, OsString)> {
+    let runtime = own("XDG_RUNTIME_DIR").map(|value| (USERS_RUNTIME, value));
+    runtime.into_iter().chain(own(FOLDER_VARIABLE).map(|value| (FOLDER_VARIABLE, value))).collect()
 }
 
 async fn first_display(folder: &Path, compositor: &mut Child) -> Result<PathBuf, ScreenError> {
@@ -197,7 +218,7 @@ fn config_of(size: ScreenSize) -> String {
     format!(
         r"output {OUTPUT} resolution {size}
 default_border pixel 2
-set $terminal 'for it in foot lxterminal xfce4-terminal x-terminal-emulator; do command -v $it >/dev/null && exec $it; done'
+set $terminal '{TERMINAL}'
 bindsym Mod4+Return exec sh -c $terminal
 bindsym Mod4+Shift+q kill
 bindsym Mod4+f fullscreen

@@ -27,8 +27,13 @@ pub(crate) struct OwnWayVnc {
 impl OwnWayVnc {
     /// Starts it for the compositor behind this socket. A compositor that has just started may have no output
     /// yet, so one that ends at once is started again until the time is over.
-    pub(crate) async fn start(beside: &Path, display: &Path, output: &str) -> Result<Self, ScreenError> {
-        let until = Instant::now() + START;
+    pub(crate) async fn start(
+        beside: &Path,
+        display: &Path,
+        output: &str,
+        within: Duration,
+    ) -> Result<Self, ScreenError> {
+        let until = Instant::now() + within;
         let folder = private_folder(beside)?;
         let socket = folder.path().join("vnc.sock");
         let mut process = spawn(folder.path(), &socket, display, output)?;
@@ -86,7 +91,7 @@ impl WayVncs {
         if let Some(there) = there.filter(|one| Server::Socket(one.socket.clone()).look().is_ok()) {
             return Ok(there);
         }
-        let new = Arc::new(OwnWayVnc::start(beside, display, output).await?);
+        let new = Arc::new(OwnWayVnc::start(beside, display, output, START).await?);
         running.insert(key, Arc::downgrade(&new));
         Ok(new)
     }
