@@ -32,6 +32,8 @@ test("a desktop with two displays: each viewer chooses, and the choice outlives 
   const told = await device.connect("status");
   expect(told.stdout).toContain("Displays: HEADLESS-1, HEADLESS-2\n");
   expect(JSON.parse((await device.connect("status", "--json")).stdout)).toMatchObject({ displays: ["HEADLESS-1", "HEADLESS-2"] });
+  expect((await device.connect("doctor")).stdout).toContain("Displays of the desktop: HEADLESS-1, HEADLESS-2\n");
+  expect(JSON.parse((await device.connect("doctor", "--json")).stdout)).toMatchObject({ displays: ["HEADLESS-1", "HEADLESS-2"] });
   await choice.selectOption("HEADLESS-2");
   await expect.poll(() => size(screen)).toEqual([[800, 600]]);
   await expect(choice).toHaveValue("1");

@@ -10,6 +10,13 @@ const HEIGHT = 48;
 /** A desktop's name that would harm a page which takes it for more than text. */
 export const MARKUP = "<img src=x onerror=document.title='harmed'>\u202e\n";
 
+type Clipboard = "a clipboard that is no text" | "a clipboard that cannot be unpacked" | "a clipboard that claims two gigabytes";
+const PACKED: Record<Clipboard, Buffer> = {
+  "a clipboard that is no text": deflateSync(Buffer.from([0, 0, 0, 3, 0xff, 0xc3, 0])),
+  "a clipboard that cannot be unpacked": Buffer.from("no zlib at all"),
+  "a clipboard that claims two gigabytes": deflateSync(Buffer.from([0x7f, 0xff, 0xff, 0xff, 1])),
+};
+
 /** Where it begins to misbehave, and how. */
 export type Fault =
   /** It greets, and says nothing more. */
@@ -22,12 +29,10 @@ export type Fault =
   | "garbage after a picture"
   /** After the first picture comes a clipboard of so many bytes that nobody has room for it. */
   | "a clipboard without end"
-  /** After the first picture comes an extended clipboard that nobody can unpack. */
-  | "a clipboard that cannot be unpacked"
-  /** The same, of a few bytes that claim to be two gigabytes. */
-  | "a clipboard that claims two gigabytes"
-  /** After the first picture come an extended clipboard that is no UTF-8 and a darker picture. Its name is markup. */
-  | "a clipboard that is no text";
+  /** After the first picture come an extended clipboard that is none and a darker picture. Its name is markup. */
+  | Clipboard
+  /** It claims to be as large as the protocol lets it, and then to be larger still. */
+  | "an enormous size";
 
 export class FakeVnc {
   private readonly sockets = new Set<Socket>();
@@ -69,18 +74,16 @@ async function serve(socket: Socket, fault: Fault): Promise<void> {
   await asked.take(1);
   socket.write(Buffer.from([0, 0, 0, 0]));
   await asked.take(1);
-  socket.write(init(fault === "a clipboard that is no text" ? MARKUP : "Fake"));
+  const enormous = fault === "an enormous size";
+  socket.write(init(fault in PACKED ? MARKUP : "Fake", enormous));
   if (fault === "stalls before the first picture") return;
   // Whatever was asked for: one whole picture.
   await asked.take(1);
   socket.write(whole());
   if (fault === "garbage after a picture") socket.write(Buffer.alloc(4096, 0xee));
-  else if (fault === "a clipboard that cannot be unpacked") socket.write(extended(Buffer.from("no zlib at all")));
-  else if (fault === "a clipboard that claims two gigabytes") socket.write(extended(deflateSync(Buffer.from([0x7f, 0xff, 0xff, 0xff, 1]))));
-  else if (fault === "a clipboard that is no text") {
-    const text = deflateSync(Buffer.from([0, 0, 0, 3, 0xff, 0xc3, 0]));
-    socket.write(Buffer.concat([extended(text), whole(0x20)]));
-  } else await flood(socket);
+  else if (enormous) socket.write(resized(0xfff0, 0xfff0));
+  else if (fault in PACKED) socket.write(Buffer.concat([extended(PACKED[fault as Clipboard]), whole(0x20)]));
+  else await flood(socket);
 }
 
 /** ServerCutText as the extended clipboard has it, with a text. */
@@ -91,8 +94,9 @@ function extended(content: Buffer): Buffer {
 }
 
 /** ServerInit: size, 32 bits a pixel in true colour, and a name. */
-function init(name: string): Buffer {
+function init(name: string, enormous: boolean): Buffer {
   const head = Buffer.from([0, WIDTH, 0, HEIGHT, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+  if (enormous) head.fill(0xff, 0, 4);
   const text = Buffer.from(name);
   head.writeUInt32BE(text.length, 20);
   return Buffer.concat([head, text]);
@@ -102,6 +106,14 @@ function init(name: string): Buffer {
 function whole(colour = 0x80): Buffer {
   const head = Buffer.from([0, 0, 0, 1, 0, 0, 0, 0, 0, WIDTH, 0, HEIGHT, 0, 0, 0, 0]);
   return Buffer.concat([head, Buffer.alloc(WIDTH * HEIGHT * 4, colour)]);
+}
+
+/** FramebufferUpdate that says that the desktop has another size. */
+function resized(width: number, height: number): Buffer {
+  const update = Buffer.from([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x21]);
+  update.writeUInt16BE(width, 8);
+  update.writeUInt16BE(height, 10);
+  return update;
 }
 
 /** ServerCutText of 200 MB. */

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { deflateSync } from "node:zlib";
 import { difference, keysymOf } from "./keysyms";
 import { readScreen } from "./protocol";
-import { bounded, fromRemote, MOST_TEXT, toRemote } from "./text";
+import { bounded, fromRemote, MOST_TEXT, toRemote, unpack } from "./text";
 
 test("characters become keys, controls do not", () => {
   assert.equal(keysymOf("a"), 0x61);
@@ -42,6 +43,29 @@ test("a clipboard comes whole or not at all, and invalid UTF-8 byte by byte", ()
   assert.equal(bounded("€".repeat(MOST_TEXT / 2)), undefined);
   assert.equal(bounded(toRemote("€".repeat(MOST_TEXT / 4), "bytes") ?? "")?.length, MOST_TEXT / 4);
   assert.equal(bounded("caf\u00e9 \u00ff\u00c3"), "café ÿÃ");
+});
+
+test("an extended clipboard is unpacked as far as a text may be long", async () => {
+  const packed = (content: Buffer, size = content.length): Uint8Array<ArrayBuffer> => {
+    const head = Buffer.alloc(4);
+    head.writeUInt32BE(size);
+    return Uint8Array.from(deflateSync(Buffer.concat([head, content])));
+  };
+  const text = (it: string): Uint8Array<ArrayBuffer> => packed(Buffer.from(`${it}\0`));
+  assert.deepEqual(await unpack(text("grüß €\r\n🍇")), { text: "grüß €\n🍇" });
+  assert.deepEqual(await unpack(text("")), { text: "" });
+  assert.deepEqual(await unpack(text("x".repeat(MOST_TEXT))), { text: "x".repeat(MOST_TEXT) });
+  assert.equal(await unpack(text("x".repeat(MOST_TEXT + 1))), "too long");
+  // What is behind it is other formats', and the stream need not end.
+  assert.deepEqual(await unpack(packed(Buffer.from("text and more"), 4)), { text: "text" });
+  const whole = text("grüß");
+  assert.deepEqual(await unpack(whole.slice(0, -4)), { text: "grüß" });
+  // Two gigabytes are not made room for.
+  assert.equal(await unpack(packed(Buffer.alloc(1000), 0x7fffffff)), "too long");
+  assert.equal(await unpack(packed(Buffer.alloc(1000), 2000)), "no text");
+  assert.equal(await unpack(packed(Buffer.from([0xff, 0xc3, 0]))), "no text");
+  assert.equal(await unpack(new Uint8Array([1, 2, 3, 4])), "no text");
+  assert.equal(await unpack(new Uint8Array(0)), "no text");
 });
 
 test("words of the device about its displays", () => {

@@ -4,6 +4,8 @@ declare module "@novnc/novnc" {
     connect: undefined;
     disconnect: { clean: boolean };
     clipboard: { text: string };
+    /** Of ours: an extended clipboard, still packed. */
+    provided: { packed: Uint8Array<ArrayBuffer> };
     desktopname: { name: string };
     securityfailure: { status: number; reason?: string };
     credentialsrequired: { types: string[] };
@@ -24,6 +26,12 @@ declare module "@novnc/novnc" {
     sendKey(keysym: number, code?: string | null, down?: boolean): void;
     sendCtrlAltDel(): void;
     clipboardPasteFrom(text: string): void;
+    protected readonly _sock: {
+      rQwait(what: string, bytes: number, back: number): boolean;
+      rQpeekBytes(bytes: number): Uint8Array<ArrayBuffer>;
+      rQskipBytes(bytes: number): void;
+    };
+    protected _handleServerCutText(): boolean;
     addEventListener<K extends keyof Detail>(name: K, heard: (event: CustomEvent<Detail[K]>) => void): void;
   }
 }

@@ -2,7 +2,7 @@
 import { readScreen, type ToScreen } from "./protocol";
 import { Link, type LinkEvents, type Options } from "../session/link";
 
-const TOO_MUCH = "The desktop's VNC server sent more at once than this window takes, or what it cannot unpack, for example a clipboard of very many megabytes.";
+const TOO_MUCH = "The desktop's VNC server sent more at once than this window takes, for example a clipboard of very many megabytes.";
 
 /** What happens in a screen's session, in order; `ended` is the last. */
 export interface ScreenEvents extends LinkEvents {

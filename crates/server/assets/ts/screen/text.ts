@@ -28,6 +28,38 @@ export function bounded(text: string): string | undefined {
   return new TextEncoder().encode(copied).length > MOST_TEXT ? undefined : copied;
 }
 
+/** What became of an extended clipboard. */
+export type Unpacked = { text: string } | "too long" | "no text";
+
+/** Unpacks a text of the extended clipboard, piece by piece and no further than it may be long. */
+export async function unpack(packed: Uint8Array<ArrayBuffer>): Promise<Unpacked> {
+  const reader = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+  // Its size in four bytes, and the text with a zero byte behind it.
+  let all = new Uint8Array(0);
+  let size: number | undefined;
+  try {
+    while (size === undefined || all.length < 4 + size) {
+      // Servers do not end the stream.
+      const { value } = await reader.read();
+      if (value === undefined) return "no text";
+      const more = new Uint8Array(all.length + value.length);
+      more.set(all);
+      more.set(value, all.length);
+      all = more;
+      if (all.length >= 4) size = new DataView(all.buffer).getUint32(0);
+      // Each line may end in two letters on the way.
+      if (size !== undefined && size > 2 * MOST_TEXT + 1) return "too long";
+    }
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(all.subarray(4, 4 + size));
+    const plain = text.replace(/\0$/, "").replaceAll("\r\n", "\n");
+    return new TextEncoder().encode(plain).length > MOST_TEXT ? "too long" : { text: plain };
+  } catch {
+    return "no text";
+  } finally {
+    void reader.cancel().catch(() => undefined);
+  }
+}
+
 /**
  * How a VNC server takes a text: by the extended clipboard, as a text; by the old one as the bytes of UTF-8, which WayVNC
  * hands on as they are; or by the old one as RFB has it, in Latin-1 (RFC 6143, 7.5.6).

@@ -1,9 +1,9 @@
 // The picture of the desktop: noVNC on the session's channel.
-import RFB from "@novnc/novnc";
 import { bytesInWords, sentence } from "../session/protocol";
 import { type KeyName, KEYS } from "./keysyms";
+import { CarefulRfb } from "./rfb";
 import type { RawChannel } from "./session";
-import { bounded, MOST_OLD_TEXT, MOST_TEXT, type RemoteClipboard, toRemote } from "./text";
+import { bounded, MOST_OLD_TEXT, MOST_TEXT, type RemoteClipboard, toRemote, unpack } from "./text";
 
 /** How the desktop fits the window. */
 export type Scaling = "fit" | "actual" | "resize";
@@ -41,7 +41,7 @@ export interface ViewerEvents {
 }
 
 export class Viewer {
-  private rfb: RFB | undefined;
+  private rfb: CarefulRfb | undefined;
   private name = "";
   private isConnected = false;
   /** What the desktop copied last. It leaves this page only on a click. */
@@ -56,12 +56,11 @@ export class Viewer {
   /** Shows what comes in this channel. */
   attach(channel: RawChannel, events: ViewerEvents): void {
     this.detach();
-    const rfb = new RFB(this.host, channel, { shared: true });
+    const rfb = new CarefulRfb(this.host, channel, { shared: true });
     this.rfb = rfb;
     rfb.background = "transparent";
     this.apply(rfb);
     const mine = (): boolean => this.rfb === rfb;
-    this.forgive(channel, mine);
     rfb.addEventListener("connect", () => {
       if (!mine()) return;
       this.isConnected = true;
@@ -76,6 +75,7 @@ export class Viewer {
       const text = bounded(detail.text);
       this.took(text ?? "", text === undefined ? TOO_LONG : "");
     });
+    rfb.addEventListener("provided", ({ detail }) => void this.unpack(detail.packed, mine));
     rfb.addEventListener("credentialsrequired", () => {
       if (mine()) events.failed(NO_PASSWORD);
     });
@@ -87,21 +87,15 @@ export class Viewer {
     });
   }
 
-  /** noVNC throws at an extended clipboard that is no UTF-8. It has read the message to its end by then, so what follows
-   *  is still in order. */
-  private forgive(channel: RawChannel, mine: () => boolean): void {
-    const hear = channel.onmessage;
-    const take = (event: { data: ArrayBuffer }): void => {
-      try {
-        hear?.(event);
-      } catch (error) {
-        if (!(error instanceof URIError) || !mine()) throw error;
-        this.took("", NO_TEXT);
-        // What came in the same piece.
-        take({ data: new ArrayBuffer(0) });
-      }
-    };
-    channel.onmessage = take;
+  /** The newest of the extended clipboards that came. */
+  private newest = 0;
+
+  private async unpack(packed: Uint8Array<ArrayBuffer>, mine: () => boolean): Promise<void> {
+    const number = ++this.newest;
+    const unpacked = await unpack(packed);
+    if (!mine() || number !== this.newest) return;
+    if (typeof unpacked === "object") this.took(unpacked.text, "");
+    else this.took("", unpacked === "too long" ? TOO_LONG : NO_TEXT);
   }
 
   private took(text: string, refused: string): void {
@@ -129,7 +123,7 @@ export class Viewer {
     return [this.name, size].filter(Boolean).join(", ");
   }
 
-  private waitForPicture(rfb: RFB, events: ViewerEvents, looks = 0): void {
+  private waitForPicture(rfb: CarefulRfb, events: ViewerEvents, looks = 0): void {
     if (this.rfb !== rfb) return;
     if (looks < MOST_LOOKS && !this.hasPicture()) {
       requestAnimationFrame(() => this.waitForPicture(rfb, events, looks + 1));
@@ -148,7 +142,7 @@ export class Viewer {
     return data[3] !== 0;
   }
 
-  private apply(rfb: RFB): void {
+  private apply(rfb: CarefulRfb): void {
     const { quality, compression } = QUALITIES[this.quality];
     rfb.qualityLevel = quality;
     rfb.compressionLevel = compression;
