@@ -1,7 +1,7 @@
 # Everything that a person or a machine does with this repository, by name. The work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full bench fuzz fmt check audit screenshots clean
+.PHONY: help setup countries demo test test-full bench fuzz fmt check audit screenshots clean
 
 help: ## Say what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -9,6 +9,9 @@ help: ## Say what there is
 setup: ## Install what building and testing need (Debian packages, npm packages)
 	@scripts/install-deps.sh build test
 	@scripts/npm.sh
+
+countries: ## Install the database of countries for a server on this machine (/usr/share/bramble, DESTDIR)
+	@scripts/install-countries.sh
 
 demo: ## Start a server and a device agent for this machine; Ctrl+C stops both
 	@scripts/demo.sh

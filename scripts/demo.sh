@@ -65,6 +65,7 @@ rm -f "$server/admin.sock" "$device/run/rpi-connect.sock"
 # Each program in a process group of its own: Ctrl+C reaches only this script, which stops them in order.
 set -m
 "$programs/bramble" serve --data "$server" --listen "127.0.0.1:$port" --public-url "$address" \
+    --country-database node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb \
     --relay-udp "127.0.0.1:$relay_port" --relay-tcp "127.0.0.1:$relay_port" >"$home/server.log" 2>&1 &
 pids+=($!)
 set +m

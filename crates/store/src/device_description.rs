@@ -73,7 +73,7 @@ fn description(me: &Me) -> ActiveModel {
     if let Some(os) = &me.os {
         keep(&mut row.os_name, os.name.as_ref());
         keep(&mut row.os_version, os.version.as_ref());
-        keep(&mut row.os_filter, os.filter.as_ref());
+        keep(&mut row.os_filter, os.filter.as_deref().map(bramble_model::text::fold).as_ref());
     }
     if let Some(pico) = &me.pico {
         row.pico = Set(serde_json::to_string(pico).ok());

@@ -1,16 +1,18 @@
 //! Organisations' members: who belongs to which account, and as what.
 
 use crate::accounts::Account;
-use crate::entity::{account, membership, passkey, two_factor, user};
+use crate::entity::{account, membership, passkey, session, two_factor, user};
 use crate::value::{from_micros, to_micros};
 use crate::{Result, Store, Tx};
 use bramble_model::Timestamp;
 use bramble_model::account::{Billing, Role, Standing, two_factor_deadline};
+use bramble_model::session::State;
 use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, UserId};
 use sea_orm::sea_query::{Expr, OnConflict, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Set,
 };
 use std::collections::HashMap;
 
@@ -134,23 +136,29 @@ impl Store {
         alone(&self.reader, user).await
     }
 
-    /// Members that are kept out at this moment, because their organisation requires a second factor.
-    pub async fn members_kept_out(&self, now: Timestamp) -> Result<Vec<(AccountId, UserId)>> {
+    /// Who has a session that has not ended in an organisation from which they are kept out at this moment,
+    /// because it requires a second factor. It begins at the sessions, of which there are few.
+    pub async fn sessions_kept_out(&self, now: Timestamp) -> Result<Vec<(AccountId, UserId)>> {
         let over = to_micros(now - bramble_model::account::TWO_FACTOR_GRACE);
-        let accounts = account::Entity::find()
+        let strict = account::Entity::find()
+            .select_only()
+            .column(account::Column::Id)
             .filter(account::Column::TwoFactorRequiredAt.lte(over))
+            .into_query();
+        let pairs: Vec<(uuid::Uuid, uuid::Uuid)> = session::Entity::find()
+            .select_only()
+            .column(session::Column::AccountId)
+            .column(session::Column::UserId)
+            .distinct()
+            .filter(session::Column::State.ne(State::Ended.as_str()))
+            .filter(session::Column::AccountId.in_subquery(strict))
+            .into_tuple()
             .all(&self.reader)
             .await?;
         let mut found = Vec::new();
-        for account in accounts {
-            let members = membership::Entity::find()
-                .filter(membership::Column::AccountId.eq(account.id))
-                .all(&self.reader)
-                .await?;
-            for member in members {
-                if !has_second_factor(&self.reader, UserId(member.user_id)).await? {
-                    found.push((AccountId(account.id), UserId(member.user_id)));
-                }
+        for (account, user) in pairs {
+            if !has_second_factor(&self.reader, UserId(user)).await? {
+                found.push((AccountId(account), UserId(user)));
             }
         }
         Ok(found)

@@ -155,7 +155,7 @@ const QUANTUM: Duration = Duration::from_millis(250);
 
 /// Waits for the next multiple of [`QUANTUM`] since `start`, so that how long the answer took does not
 /// tell which work was done.
-async fn even_out(start: Instant) {
+pub(crate) async fn even_out(start: Instant) {
     let elapsed = start.elapsed().as_millis();
     let quanta = u32::try_from(elapsed / QUANTUM.as_millis() + 1).unwrap_or(1);
     tokio::time::sleep_until(start + QUANTUM * quanta).await;

@@ -2,6 +2,7 @@
 
 use super::{AccountError, two_factor};
 use crate::app::App;
+use crate::organisations::left_behind::{self, LeftBehind};
 use crate::sessions;
 use bramble_model::text;
 use bramble_store::StoreError;
@@ -79,6 +80,8 @@ pub struct Disabled {
     pub changed: bool,
     /// The organisations that nobody who can sign in administers now.
     pub without_administrator: Vec<Account>,
+    /// What they made there and goes on working, by organisation.
+    pub left: Vec<(Account, LeftBehind)>,
 }
 
 /// Why somebody was not kept out. Nothing was changed.
@@ -130,8 +133,16 @@ async fn try_to_disable(app: &App, user: &User, force: bool) -> Result<Option<Di
     let changed = tx.set_user_disabled(user.id, Some(app.clock.now())).await?;
     tx.delete_web_sessions(user.id, None).await?;
     tx.delete_pending_sign_ins(user.id).await?;
+    let mut left = Vec::new();
+    for organisation in organisations {
+        let behind = left_behind::by_disabled(app, &tx, organisation, &person, changed).await?;
+        if let (Some(behind), Some(account)) = (behind, tx.account(organisation).await?) {
+            left.push((account, behind));
+        }
+    }
     tx.commit().await?;
-    Ok(Some(Disabled { changed, without_administrator }))
+    app.outbox.wake();
+    Ok(Some(Disabled { changed, without_administrator, left }))
 }
 
 /// Lets a person in again. `false` if they could already.

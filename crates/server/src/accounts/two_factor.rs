@@ -9,7 +9,7 @@ use super::passkeys::{self, Answer, Occasion};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::auth::throttle::Scope;
-use crate::mail;
+use crate::mail::{self, TurnedOff};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bramble_model::two_factor::{RecoveryCode, Seed};
@@ -129,7 +129,7 @@ pub async fn turn_on(
         return Err(AccountError::Taken);
     }
     tx.replace_recovery_codes(caller.user, &hashes(&codes)).await?;
-    mail::queue(app, &tx, mail::two_factor_changed(app, &user.email, true)).await?;
+    mail::queue(app, &tx, mail::two_factor_on(app, &user.email)).await?;
     tx.commit().await?;
     app.outbox.wake();
     tracing::info!(user.id = %caller.user, "a person turned two-factor authentication on");
@@ -173,7 +173,7 @@ pub async fn remove_all(app: &App, user: UserId) -> Result<bool, AccountError> {
     if !tx.turn_off_two_factor(user).await? && passkeys == 0 {
         return Ok(false);
     }
-    mail::queue(app, &tx, mail::two_factor_changed(app, &person.email, false)).await?;
+    mail::queue(app, &tx, mail::two_factor_off(app, &person.email, TurnedOff::ByOperator)).await?;
     tx.commit().await?;
     app.outbox.wake();
     tracing::info!(user.id = %user, passkeys, "the operator removed a person's second factors");
@@ -187,7 +187,8 @@ pub async fn turn_off(app: &App, user: UserId) -> Result<bool, AccountError> {
     if !tx.turn_off_two_factor(user).await? {
         return Ok(false);
     }
-    mail::queue(app, &tx, mail::two_factor_changed(app, &person.email, false)).await?;
+    let how = if tx.has_second_factor(user).await? { TurnedOff::BesidePasskeys } else { TurnedOff::Alone };
+    mail::queue(app, &tx, mail::two_factor_off(app, &person.email, how)).await?;
     tx.commit().await?;
     app.outbox.wake();
     tracing::info!(user.id = %user, "two-factor authentication was turned off");

@@ -86,13 +86,24 @@ fn disabled_answer(user: &User, done: &Disabled) -> Response {
             "\nNobody who can sign in administers these organisations until `bramble user enable`:{names}"
         )
     };
+    let left: Vec<_> =
+        done.left.iter().map(|(it, left)| format!("\n  {}  {}: {}", it.id, it.name, left.words())).collect();
+    let left = if left.is_empty() {
+        String::new()
+    } else {
+        format!("\nThe account made these, which go on working until somebody revokes them:{}", left.concat())
+    };
+    let for_programs_left = done.left.iter().map(|(it, left)| {
+        json!({ "id": it.id, "name": it.name, "auth_keys": left.keys, "api_tokens": left.tokens })
+    });
     Response::done(
-        format!("{} {text}.{warning}", user.email),
+        format!("{} {text}.{warning}{left}", user.email),
         json!({
             "id": user.id,
             "email": user.email,
             "changed": done.changed,
             "organisations_without_administrator": for_programs(alone),
+            "left_behind": for_programs_left.collect::<Vec<_>>(),
         }),
     )
 }

@@ -10,6 +10,7 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use bramble_model::account::{Role, two_factor_deadline};
 use bramble_model::session::FRESH;
 use bramble_model::{SecretHash, Timestamp};
 use bramble_store::StoreError;
@@ -113,6 +114,17 @@ pub async fn look_up(app: &App, headers: &HeaderMap) -> Result<Option<SignedIn>,
     let required = belongings.iter().any(|entry| entry.account.two_factor_required_at.is_some());
     let owes = required && !app.store.has_second_factor(user.id).await?;
     Ok(Some(SignedIn::new(&session, user, (belongings, owes), token)))
+}
+
+impl SignedIn {
+    /// What they administer and are not kept out of: where a menu offers something to do.
+    pub fn administered(&self, now: Timestamp) -> impl Iterator<Item = &Belonging> {
+        self.belongings.iter().filter(move |entry| {
+            let deadline = two_factor_deadline(entry.account.two_factor_required_at);
+            let kept_out = self.owes_second_factor && deadline.is_some_and(|deadline| deadline <= now);
+            entry.role == Role::Administrator && !kept_out
+        })
+    }
 }
 
 /// Whether a script asks and not a person who follows a link or sends a form.

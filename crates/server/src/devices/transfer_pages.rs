@@ -14,7 +14,8 @@ use axum::extract::{Form, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use bramble_model::account::{Deed, Role};
+use bramble_model::Timestamp;
+use bramble_model::account::Deed;
 use bramble_model::query::Query;
 use bramble_store::device_search::Slice;
 use bramble_store::devices::Device;
@@ -66,10 +67,9 @@ impl All {
     }
 }
 
-fn targets(who: &SignedIn, from: AccountId, chosen: Option<AccountId>) -> Vec<Target> {
-    who.belongings
-        .iter()
-        .filter(|entry| entry.role == Role::Administrator && entry.account.id != from)
+fn targets(who: &SignedIn, now: Timestamp, from: AccountId, chosen: Option<AccountId>) -> Vec<Target> {
+    who.administered(now)
+        .filter(|entry| entry.account.id != from)
         .map(|entry| Target {
             id: entry.account.id,
             name: match entry.account.kind {
@@ -94,7 +94,7 @@ async fn show(app: &App, who: &SignedIn, id: &str, chosen: Option<AccountId>, er
     match found.await {
         Ok((device, _)) => {
             let frame = frames::of_account(app, who, device.account, "Devices");
-            let targets = targets(who, device.account, chosen);
+            let targets = targets(who, app.clock.now(), device.account, chosen);
             let status = if error.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
             page(status, &One { frame, device, targets, error: error.to_owned() })
         }

@@ -16,7 +16,6 @@ use axum::extract::{Form, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use bramble_model::account::{Deed, Standing};
 use bramble_model::auth_key::TtlDays;
 use bramble_model::tags::Tags;
 use bramble_wire::AccountId;
@@ -78,14 +77,12 @@ async fn create(Fresh(who): Fresh, State(app): State<Ctx>, Form(chosen): Form<Ch
 }
 
 fn show(app: &App, who: &SignedIn, made: Option<MadeKey>) -> Response {
-    let choices = who.belongings.iter().filter_map(|belonging| {
-        let (id, kind) = (belonging.account.id, belonging.account.kind);
-        let standing = Standing { user: who.user, account: id, kind, role: belonging.role, blocked: false };
-        let name = match kind {
+    let choices = who.administered(app.clock.now()).map(|belonging| Choice {
+        id: belonging.account.id,
+        name: match belonging.account.kind {
             AccountKind::Personal => "Personal".to_owned(),
             AccountKind::Organisation => belonging.account.name.clone(),
-        };
-        standing.may(Deed::ManageKeys).then_some(Choice { id, name })
+        },
     });
     let page = Imager {
         frame: frames::personal(app, who, ""),

@@ -276,8 +276,16 @@ async fn relink(
     let ended = crate::sessions::end_in(tx, existing.id, "The device was linked again.", now).await?;
     let interrupted = deployments::interrupt_in(app, tx, existing.id, actor).await?;
     let details = format!("Serial number {}", existing.serial_number);
-    let subject = audit::device(existing);
-    audit::record(app, tx, existing.account, actor, Action::DeviceRelinked, subject, details).await?;
+    let subject = || audit::device_named(existing.id, name.unwrap_or(&existing.name));
+    audit::record(app, tx, existing.account, actor, Action::DeviceRelinked, subject(), details).await?;
+    if name.is_some_and(|name| name != existing.name) {
+        let details = format!("Before: {}", existing.name);
+        audit::record(app, tx, existing.account, actor, Action::DeviceRenamed, subject(), details).await?;
+    }
+    if !tags.is_empty() && tags.as_slice() != existing.tags.as_slice() {
+        let details = tags.as_slice().join(", ");
+        audit::record(app, tx, existing.account, actor, Action::DeviceTagged, subject(), details).await?;
+    }
     Ok(Done {
         device: existing.id,
         name: name.unwrap_or(&existing.name).to_owned(),

@@ -17,7 +17,7 @@ use axum::extract::{Form, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use bramble_model::account::Role;
+use bramble_model::Timestamp;
 use bramble_model::link_request::UserCode;
 use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, DeviceId};
@@ -148,7 +148,7 @@ fn approval(
         address: request.address.clone(),
         typed_name: typed.map_or(suggested, |typed| typed.name.clone()),
         error: error.to_owned(),
-        accounts: choices(who, waiting.account),
+        accounts: choices(who, app.clock.now(), waiting.account),
         shown_for: waiting.account,
         chosen: typed.map_or_else(
             || same_serial.first().map_or_else(|| "new".to_owned(), |first| first.value.clone()),
@@ -160,9 +160,8 @@ fn approval(
 }
 
 /// The accounts that the device may be linked to: those that the person administers.
-fn choices(who: &SignedIn, chosen: AccountId) -> Vec<AccountChoice> {
-    let administered = who.belongings.iter().filter(|entry| entry.role == Role::Administrator);
-    administered
+fn choices(who: &SignedIn, now: Timestamp, chosen: AccountId) -> Vec<AccountChoice> {
+    who.administered(now)
         .map(|entry| AccountChoice {
             id: entry.account.id,
             name: match entry.account.kind {

@@ -53,13 +53,26 @@ pub fn account_deleted(app: &App, recipient: &str) -> Message {
     message("account_deleted", recipient, "Your account was deleted", &body)
 }
 
+/// What became of a passkey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasskeyChange {
+    /// It was added.
+    Added,
+    /// It was removed, and there is another second factor.
+    Removed,
+    /// It was removed, and was the last second factor.
+    RemovedLast,
+}
+
 /// Tells somebody that a passkey was added to their account, or removed.
-pub fn passkey_changed(app: &App, recipient: &str, name: &str, added: bool) -> Message {
+pub fn passkey_changed(app: &App, recipient: &str, name: &str, change: PasskeyChange) -> Message {
+    let added = change == PasskeyChange::Added;
     let body = PasskeyChanged {
         frame: Frame::of(app),
         at: messages::moment(app.clock.now()),
         name: Untrusted::new(name),
         added,
+        last: change == PasskeyChange::RemovedLast,
         settings: app.config.url("/settings/account/passkeys"),
     };
     if added {

@@ -74,7 +74,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
         if devices.is_empty() {
             continue;
         }
-        let groups = by_account(app, &tx, devices).await?;
+        let groups = by_account(app, &tx, &recipient, devices).await?;
         // Whoever was disabled meanwhile gets none.
         let person = match text::email(&recipient) {
             Some(folded) => tx.user_by_email(&folded).await?,
@@ -96,7 +96,12 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
 }
 
 /// The reader's own account first.
-async fn by_account(app: &App, tx: &Tx, devices: Vec<DeviceNotice>) -> Result<Vec<Group>, StoreError> {
+async fn by_account(
+    app: &App,
+    tx: &Tx,
+    recipient: &str,
+    devices: Vec<DeviceNotice>,
+) -> Result<Vec<Group>, StoreError> {
     let mut accounts: BTreeMap<Option<AccountId>, Vec<DeviceNotice>> = BTreeMap::new();
     for device in devices {
         accounts.entry(device.account).or_default().push(device);
@@ -107,7 +112,12 @@ async fn by_account(app: &App, tx: &Tx, devices: Vec<DeviceNotice>) -> Result<Ve
             Some(id) => tx.account(id).await?,
             None => None,
         };
-        if id.is_none() || account.is_some() {
+        // Whoever may not know of them any more, or has another address now, is not told.
+        let told = match id {
+            Some(id) => tx.notice_recipients(id).await?.iter().any(|one| one == recipient),
+            None => true,
+        };
+        if told && (id.is_none() || account.is_some()) {
             groups.push(Group::new(app, account.as_ref(), &devices));
         }
     }

@@ -132,6 +132,7 @@ bodies! {
         at: String,
         name: Untrusted,
         added: bool,
+        last: bool,
         settings: String,
     }
     /// New recovery codes were made.
@@ -147,6 +148,8 @@ bodies! {
     /// Two-factor authentication was turned off.
     TwoFactorOff / TwoFactorOffText / TwoFactorOffHtml = "mail/two_factor_off.txt", "mail/two_factor_off.html" {
         at: String,
+        passkeys: bool,
+        operator: bool,
         settings: String,
     }
     /// A recovery code was used.
@@ -196,7 +199,7 @@ bodies! {
         organisation: Untrusted,
         who: Untrusted,
         what: String,
-        deleted: bool,
+        how: &'static str,
         at: String,
     }
     /// An organisation was deleted.

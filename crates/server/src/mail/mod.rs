@@ -13,8 +13,8 @@ mod operator;
 mod smtp;
 
 pub use account::{
-    account_deleted, change_email, email_change_asked, email_changed, email_taken, new_recovery_codes,
-    passkey_changed, provider_changed,
+    PasskeyChange, account_deleted, change_email, email_change_asked, email_changed, email_taken,
+    new_recovery_codes, passkey_changed, provider_changed,
 };
 pub use messages::{Came, NewDevice};
 pub use operator::{Listed, Shown, list, show};
@@ -22,6 +22,7 @@ pub use smtp::{BadSmtp, Smtp};
 
 use crate::app::{App, Ctx};
 use crate::auth::return_to::ReturnTo;
+use crate::organisations::left_behind::Gone;
 use askama::Template;
 use bramble_model::Secret;
 use bramble_model::account::{Role, TWO_FACTOR_GRACE};
@@ -120,18 +121,41 @@ pub fn reset_password(app: &App, recipient: &str, token: &Secret) -> Message {
     )
 }
 
-/// Tells somebody that two-factor authentication was turned on or off.
-pub fn two_factor_changed(app: &App, recipient: &str, on: bool) -> Message {
+/// Tells somebody that two-factor authentication was turned on.
+pub fn two_factor_on(app: &App, recipient: &str) -> Message {
     let frame = Frame::of(app);
     let at = messages::moment(app.clock.now());
-    let settings = app.config.url("/settings/account");
-    if on {
-        let body = TwoFactorOn { frame, at, settings };
-        message("two_factor_on", recipient, "Two-factor authentication was turned on", &body)
+    let body = TwoFactorOn { frame, at, settings: app.config.url("/settings/account") };
+    message("two_factor_on", recipient, "Two-factor authentication was turned on", &body)
+}
+
+/// How an authenticator app went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnedOff {
+    /// The person turned it off, and has no other second factor.
+    Alone,
+    /// The person turned it off; their passkeys are still asked for.
+    BesidePasskeys,
+    /// The operator removed every second factor.
+    ByOperator,
+}
+
+/// Tells somebody that their authenticator app, or every second factor, does not count any more.
+pub fn two_factor_off(app: &App, recipient: &str, how: TurnedOff) -> Message {
+    let passkeys = how == TurnedOff::BesidePasskeys;
+    let body = TwoFactorOff {
+        frame: Frame::of(app),
+        at: messages::moment(app.clock.now()),
+        passkeys,
+        operator: how == TurnedOff::ByOperator,
+        settings: app.config.url("/settings/account"),
+    };
+    let subject = if passkeys {
+        "Your authenticator app was turned off"
     } else {
-        let body = TwoFactorOff { frame, at, settings };
-        message("two_factor_off", recipient, "Two-factor authentication was turned off", &body)
-    }
+        "Two-factor authentication was turned off"
+    };
+    message("two_factor_off", recipient, subject, &body)
 }
 
 /// Tells somebody that one of their recovery codes was used, and how many are left.
@@ -246,17 +270,25 @@ pub fn keys_left_behind(
     organisation: &str,
     who: &str,
     what: &str,
-    deleted: bool,
+    gone: Gone,
 ) -> Message {
+    let (how, subject) = match gone {
+        Gone::Left => ("left the organisation", "Somebody who made keys left your organisation"),
+        Gone::Deleted => ("deleted their account", "Somebody who made keys left your organisation"),
+        Gone::Disabled => (
+            "was disabled by the operator of this server",
+            "Somebody who made keys for your organisation was disabled",
+        ),
+    };
     let body = KeysLeftBehind {
         frame: Frame::of(app),
         organisation: Untrusted::new(organisation),
         who: Untrusted::new(who),
         what: what.to_owned(),
-        deleted,
+        how,
         at: messages::moment(app.clock.now()),
     };
-    message("keys_left_behind", recipient, "Somebody who made keys left your organisation", &body)
+    message("keys_left_behind", recipient, subject, &body)
 }
 
 /// Tells an administrator that the organisation was deleted, with so many devices.

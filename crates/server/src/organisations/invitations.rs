@@ -4,6 +4,7 @@
 
 use super::members::{allowed, begin, tell_administrators};
 use super::{OrganisationError, administrators_change};
+use crate::accounts::even_out;
 use crate::app::App;
 use crate::audit::{self, Actor};
 use crate::auth::SignedIn;
@@ -17,6 +18,7 @@ use bramble_store::invitations::{Invitation, NewInvitation};
 use bramble_store::{StoreError, Tx};
 use bramble_wire::{AccountId, InvitationId};
 use time::Duration;
+use tokio::time::Instant;
 
 /// How long a link works.
 pub const LIFETIME: Duration = Duration::days(7);
@@ -58,8 +60,11 @@ pub async fn invite(
     let folded = text::email(email).ok_or_else(|| {
         OrganisationError::Invalid("Enter an email address, for example name@example.org.".to_owned())
     })?;
+    let start = Instant::now();
     let tx = begin(app, by, account).await?;
-    send(app, tx, by, account, app.random.id(), (email.trim(), folded, role)).await
+    let sent = send(app, tx, by, account, app.random.id(), (email.trim(), folded, role)).await;
+    even_out(start).await;
+    sent
 }
 
 /// Sends an invitation again, with a new link and another seven days. The old link stops working.
@@ -69,10 +74,13 @@ pub async fn resend(
     account: AccountId,
     id: InvitationId,
 ) -> Result<(), OrganisationError> {
+    let start = Instant::now();
     let tx = begin(app, by, account).await?;
     // Under the lock: one that was accepted or revoked a moment ago is not sent again.
     let old = tx.invitation(account, id).await?.ok_or(OrganisationError::NotFound)?;
-    send(app, tx, by, account, id, (&old.email, old.email_folded, old.role)).await
+    let sent = send(app, tx, by, account, id, (&old.email, old.email_folded, old.role)).await;
+    even_out(start).await;
+    sent
 }
 
 async fn send(

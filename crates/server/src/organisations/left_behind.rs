@@ -2,10 +2,12 @@
 //! invitations are the organisation's and stay: programs and images depend on them. Whoever is left to decide about them
 //! is told, because the one who went may have kept their secrets.
 
-use super::members::tell_administrators;
+use super::members::{self, tell_administrators};
 use crate::app::App;
+use crate::audit::Actor;
 use crate::auth::SignedIn;
 use crate::mail;
+use bramble_store::users::User;
 use bramble_store::{StoreError, Tx};
 use bramble_wire::device_api::AccountKind;
 use bramble_wire::{AccountId, UserId};
@@ -48,6 +50,8 @@ pub enum Gone {
     Left,
     /// They deleted their account.
     Deleted,
+    /// The operator disabled their account.
+    Disabled,
 }
 
 /// What the caller would leave behind in each of their organisations, by its name.
@@ -85,6 +89,23 @@ pub(crate) async fn count(
     Ok(LeftBehind::some(keys.len(), tokens.len(), invitations))
 }
 
+/// What somebody leaves behind whom the operator disables, in that transaction and behind it. Their invitations let
+/// nobody in any more, least of all themselves under another address. The others are told if it is `new`.
+pub(crate) async fn by_disabled(
+    app: &App,
+    tx: &Tx,
+    account: AccountId,
+    person: &User,
+    new: bool,
+) -> Result<Option<LeftBehind>, StoreError> {
+    members::revoke_invitations_of(app, tx, &Actor::operator(), account, person.id).await?;
+    let left = count(app, tx, account, person.id).await?;
+    if new {
+        tell(app, tx, account, &person.name, (Gone::Disabled, left)).await?;
+    }
+    Ok(left)
+}
+
 /// Tells those who administer the organisation now, if there is something. To be called when the person
 /// is no longer one of them.
 pub(crate) async fn tell(
@@ -97,7 +118,7 @@ pub(crate) async fn tell(
     let Some(left) = left else { return Ok(()) };
     let organisation = tx.account(account).await?.map(|account| account.name).unwrap_or_default();
     tell_administrators(app, tx, account, |to| {
-        mail::keys_left_behind(app, to, &organisation, who, &left.words(), gone == Gone::Deleted)
+        mail::keys_left_behind(app, to, &organisation, who, &left.words(), gone)
     })
     .await
 }

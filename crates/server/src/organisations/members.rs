@@ -196,7 +196,7 @@ const NO_ADMINISTRATOR: &str = "Made by somebody who is no longer an administrat
 
 /// Whoever was trusted to decide who joins is not any more: what they sent lets nobody in, least of all
 /// themselves under another address.
-async fn revoke_invitations_of(
+pub(super) async fn revoke_invitations_of(
     app: &App,
     tx: &Tx,
     actor: &Actor,
@@ -218,13 +218,11 @@ async fn revoke_keys_of(
     account: AccountId,
     user: UserId,
 ) -> Result<(), StoreError> {
-    for key in tx.auth_keys(account).await? {
-        if key.created_by == Some(user) && key.is_usable(app.clock.now()) {
-            tx.delete_auth_key(account, key.id).await?;
-            let subject = audit::auth_key(key.id, &key.description);
-            let action = Action::AuthKeyDeleted;
-            audit::record(app, tx, account, actor, action, subject, NO_ADMINISTRATOR).await?;
-        }
+    for key in tx.usable_auth_keys_by(account, user, app.clock.now()).await? {
+        tx.delete_auth_key(account, key.id).await?;
+        let subject = audit::auth_key(key.id, &key.description);
+        let action = Action::AuthKeyDeleted;
+        audit::record(app, tx, account, actor, action, subject, NO_ADMINISTRATOR).await?;
     }
     for token in tx.api_tokens_by(account, user).await? {
         tx.delete_api_token(account, token.id).await?;
@@ -252,7 +250,7 @@ pub async fn end_kept_out(app: &App) -> Result<(), StoreError> {
     const WHY: &str =
         "The organisation requires two-factor authentication. Set it up, then open the session again.";
     let now = app.clock.now();
-    for (account, user) in app.store.members_kept_out(now).await? {
+    for (account, user) in app.store.sessions_kept_out(now).await? {
         let tx = app.store.begin().await?;
         let ended = tx.end_sessions(Which::Member(account, user), WHY, now).await?;
         tx.commit().await?;

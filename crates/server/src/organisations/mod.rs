@@ -127,11 +127,12 @@ pub async fn create_as_operator(
 ) -> Result<AccountId, OrganisationError> {
     let name = checked_name(name)?;
     let tx = app.store.begin().await?;
-    if tx.lock_user(administrator).await?.is_none_or(|user| user.disabled_at.is_some()) {
-        return Err(OrganisationError::NotFound);
-    }
+    let person = tx.lock_user(administrator).await?.filter(|user| user.disabled_at.is_none());
+    let person = person.ok_or(OrganisationError::NotFound)?;
     let id = create_in(app, &tx, &Actor::operator(), administrator, None, name).await?;
+    administrators_change(app, &tx, id, &person.name, &person.email).await?;
     tx.commit().await?;
+    app.outbox.wake();
     tracing::info!(organisation.id = %id, "the operator made an organisation");
     Ok(id)
 }

@@ -17,6 +17,7 @@ mod m0014_finding;
 mod m0016_notices;
 mod m0017_files;
 mod m0018_watching;
+mod m0019_os_filter;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_notices::Migration),
             Box::new(m0017_files::Migration),
             Box::new(m0018_watching::Migration),
+            Box::new(m0019_os_filter::Migration),
         ]
     }
 }

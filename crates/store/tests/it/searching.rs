@@ -49,7 +49,7 @@ impl Shelf {
         .await
         .expect("a device");
         let board = Board { model: Some(model.to_owned()), memory: Some("8 GB".to_owned()), revision: None };
-        let os = Os { filter: Some("raspios-13".to_owned()), ..Os::default() };
+        let os = Os { filter: Some("RaspiOS-13".to_owned()), ..Os::default() };
         let me = Me { board: Some(board), os: Some(os), ..Me::default() };
         tx.describe_device(id, &me).await.expect("describes");
         tx.commit().await.expect("commits");
@@ -87,6 +87,7 @@ async fn words_and_filters_find_the_same_on_both_engines() {
             ("model:5", &["Kiosk 1"]),
             ("model:5 model:4b", &["Kiosk 1", "kiosk 2"]),
             ("model:banana", &[]),
+            ("os:RASPIOS-13 kiosk", &["Kiosk 1", "kiosk 2"]),
             ("memory:8gb os:raspios-13", &["Kiosk 1", "kiosk 2", "ÄPFEL 100%_\\"]),
             ("tag:kiosk", &["Kiosk 1", "kiosk 2"]),
             ("tag:kiosk tag:production", &["Kiosk 1"]),

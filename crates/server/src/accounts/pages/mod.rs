@@ -172,7 +172,7 @@ fn token(text: &str) -> Result<Secret, AccountError> {
 
 /// A page whose address is a secret sends no referrer. Where the network is not safe, browsers say
 /// only by the origin that a form is our own, and "no-referrer" would take that away as well.
-fn without_referrer(app: &App, mut response: Response) -> Response {
+pub(crate) fn without_referrer(app: &App, mut response: Response) -> Response {
     let policy = if app.config.insecure_http() { "strict-origin" } else { "no-referrer" };
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static(policy));
     response

@@ -5,7 +5,7 @@ use super::super::{AccountError, Problems};
 use super::{Answer, Opened, Question, Row, open, parse, seal, webauthn};
 use crate::app::App;
 use crate::auth::SignedIn;
-use crate::mail;
+use crate::mail::{self, PasskeyChange};
 use bramble_model::text;
 use bramble_model::two_factor::RecoveryCode;
 use bramble_store::StoreError;
@@ -94,7 +94,7 @@ async fn write(
         tx.delete_pending_sign_ins(caller.user).await?;
         added = Added::First(codes);
     }
-    mail::queue(app, &tx, mail::passkey_changed(app, &person.email, &row.name, true)).await?;
+    mail::queue(app, &tx, mail::passkey_changed(app, &person.email, &row.name, PasskeyChange::Added)).await?;
     tx.commit().await?;
     app.outbox.wake();
     tracing::info!(user.id = %caller.user, passkey.id = %row.id, "a person added a passkey");
@@ -136,11 +136,14 @@ pub async fn remove(app: &App, caller: &SignedIn, id: PasskeyId) -> Result<bool,
     if !tx.delete_passkey(caller.user, id).await? {
         return Ok(false);
     }
-    if !tx.has_second_factor(caller.user).await? {
+    let change = if tx.has_second_factor(caller.user).await? {
+        PasskeyChange::Removed
+    } else {
         tx.replace_recovery_codes(caller.user, &[]).await?;
-    }
+        PasskeyChange::RemovedLast
+    };
     tx.delete_pending_sign_ins(caller.user).await?;
-    mail::queue(app, &tx, mail::passkey_changed(app, &person.email, &row.name, false)).await?;
+    mail::queue(app, &tx, mail::passkey_changed(app, &person.email, &row.name, change)).await?;
     tx.commit().await?;
     app.outbox.wake();
     tracing::info!(user.id = %caller.user, passkey.id = %id, "a person removed a passkey");

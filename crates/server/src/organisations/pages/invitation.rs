@@ -1,6 +1,7 @@
 //! `/invitations/{token}`: what an invitation is about, and accepting it.
 
 use super::refused;
+use crate::accounts::pages::without_referrer;
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
 use crate::organisations::{OrganisationError, invitations};
@@ -11,7 +12,7 @@ use crate::web::times::Moment;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
@@ -61,16 +62,16 @@ async fn show(State(app): State<Ctx>, who: SignedIn, Path(token): Path<String>) 
                 email: who.email.clone(),
                 other_address,
             };
-            private(page(StatusCode::OK, &shown))
+            without_referrer(&app, page(StatusCode::OK, &shown))
         }
-        Err(error) => private(failed(&app, &who, error)),
+        Err(error) => without_referrer(&app, failed(&app, &who, error)),
     }
 }
 
 async fn accept(State(app): State<Ctx>, Fresh(who): Fresh, Path(token): Path<String>) -> Response {
     match invitations::accept(&app, &who, &token).await {
         Ok(account) => Redirect::to(&format!("/organisations/{account}/devices")).into_response(),
-        Err(error) => private(failed(&app, &who, error)),
+        Err(error) => without_referrer(&app, failed(&app, &who, error)),
     }
 }
 
@@ -103,10 +104,4 @@ fn failed(app: &App, who: &SignedIn, error: OrganisationError) -> Response {
     };
     let frame = frames::personal(app, who, "");
     page(status, &Over { frame, title, text, next, href })
-}
-
-/// The address of this page is a secret: no page that it leads to may learn it.
-fn private(mut response: Response) -> Response {
-    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
 }

@@ -2,6 +2,7 @@
 
 use super::site::{Answer, Browser, PASSWORD, Plan, Site};
 use super::softkey::Authenticator;
+use super::two_factor::with_phone_of;
 use bramble_store::testing::Engine;
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -214,6 +215,20 @@ async fn it_proves_who_one_is() {
 }
 
 #[tokio::test]
+async fn an_app_that_goes_beside_a_passkey_does_not_pass_for_the_end_of_the_second_factor() {
+    for engine in Engine::BOTH {
+        let (site, mut browser, _, _) = with_passkey(engine).await;
+        with_phone_of(&site, &mut browser).await;
+        let off = browser.post("/settings/account/two-factor/turn-off", &[]).await;
+        assert_eq!(off.status, StatusCode::SEE_OTHER, "{engine:?}: {}", off.body);
+        let told = site.texts(ADA, "two_factor_off").await;
+        assert!(told.len() == 1 && told[0].contains("Your passkeys are still asked for"), "{told:?}");
+        assert!(!told[0].contains("password alone"), "{told:?}");
+        assert_eq!(site.browser().sign_in(ADA, PASSWORD).await.location(), STEP, "{engine:?}");
+    }
+}
+
+#[tokio::test]
 async fn removing_the_last_one_leaves_a_password_and_no_codes() {
     for engine in Engine::BOTH {
         let (site, mut browser, mut key, codes) = with_passkey(engine).await;
@@ -235,8 +250,10 @@ async fn removing_the_last_one_leaves_a_password_and_no_codes() {
         }
         assert_eq!(site.app.store.recovery_codes_left(ada.id).await.expect("reads"), 0);
         assert!(!codes.is_empty());
-        let removed = site.mails(ADA).await.iter().filter(|kind| *kind == "passkey_removed").count();
-        assert_eq!(removed, 2);
+        let told = site.texts(ADA, "passkey_removed").await;
+        let says_last: Vec<_> =
+            told.iter().map(|text| text.contains("It was your last second factor")).collect();
+        assert_eq!(says_last, [true, false], "{engine:?}: the newest first");
     }
 }
 
@@ -315,6 +332,8 @@ async fn the_operator_removes_lost_ones() {
         let ada = operator::find_person(&site.app, ADA).await.expect("a look").expect("Ada");
         assert!(operator::reset_two_factor(&site.app, &ada).await.expect("done"));
         assert!(!operator::reset_two_factor(&site.app, &ada).await.expect("done"));
+        let told = site.texts(ADA, "two_factor_off").await;
+        assert!(told.len() == 1 && told[0].contains("The operator of Bramble"), "{told:?}");
         assert_eq!(site.browser().sign_in(ADA, PASSWORD).await.location(), "/");
         let answer = sign_in(&mut site.browser(), &mut key).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{engine:?}");

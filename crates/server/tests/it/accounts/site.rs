@@ -129,6 +129,17 @@ impl Site {
         all.into_iter().filter(|m| m.recipient == to).map(|m| m.kind).collect()
     }
 
+    /// The texts of all mails of a kind to an address, the newest first.
+    pub async fn texts(&self, to: &str, kind: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for mail in mail::list(&self.app).await.expect("the outbox") {
+            if mail.recipient == to && mail.kind == kind {
+                texts.push(self.text(mail.id).await);
+            }
+        }
+        texts
+    }
+
     /// The path of the link in the newest mail of a kind.
     pub async fn link(&self, to: &str, kind: &str) -> String {
         self.links(to, kind).await.into_iter().next().expect("a mail")

@@ -15,6 +15,21 @@ async fn polled(desk: &Desk, device_code: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_new_name_that_comes_with_a_replacement_is_in_the_audit_log() {
+    let desk = Desk::new().await;
+    let ann = desk.person("ann").await;
+    let old = desk.device(&ann, "s1").await;
+    let code = ask_for_code(&desk, "s1").await;
+    let answer = approve(&ann, &code, "Cellar", &old.id.to_string()).await;
+    assert!(!answer.status.is_client_error(), "{}", answer.body);
+    assert_eq!(names(&desk, &ann).await, ["Cellar"]);
+    let log = desk.audit(ann.account).await;
+    for action in ["Device relinked", "Device renamed"] {
+        assert_eq!(log.iter().filter(|it| *it == action).count(), 1, "{log:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_code_flow_from_the_question_to_the_token() {
     for engine in Engine::BOTH {
         let desk = Desk::on(engine).await;

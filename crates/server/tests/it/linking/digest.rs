@@ -1,8 +1,10 @@
 //! Many new devices are one mail.
 
 use crate::desk::Desk;
+use bramble_model::account::Role;
 use bramble_server::mail::digest;
 use bramble_store::testing::Engine;
+use http::StatusCode;
 use time::Duration;
 
 /// The kinds of the mails about devices that somebody got, the oldest first, and the text of the last.
@@ -11,6 +13,26 @@ async fn device_mails(desk: &Desk, email: &str) -> (Vec<String>, String) {
     let about = listed.iter().rev().filter(|it| it.recipient == email && it.kind.starts_with("device"));
     let kinds: Vec<_> = about.map(|it| it.kind.clone()).collect();
     (kinds, desk.mails_to(email).await.pop().unwrap_or_default())
+}
+
+#[tokio::test]
+async fn who_is_no_administrator_any_more_gets_no_digest() {
+    let desk = Desk::new().await;
+    let (ann, bob) = (desk.person("ann").await, desk.person("bob").await);
+    let shed = desk.organisation(&ann, "Shed").await;
+    desk.join(shed, &bob, Role::Administrator).await;
+    for serial in ["s1", "s2"] {
+        let device = desk.device(&ann, serial).await;
+        desk.give(&ann, &device, shed).await;
+    }
+    let down = [("from", "administrator"), ("role", "member")];
+    let demoted = ann.post(&format!("/organisations/{shed}/users/{}/role", bob.user), &down).await;
+    assert_eq!(demoted.status, StatusCode::SEE_OTHER, "{}", demoted.body);
+    desk.clock.advance(Duration::minutes(10));
+    digest::round(&desk.app).await.expect("a round");
+    assert_eq!(device_mails(&desk, &bob.email).await.0, ["device_linked"], "the first, at once");
+    let (kinds, text) = device_mails(&desk, &ann.email).await;
+    assert!(kinds.contains(&"devices_linked".to_owned()) && text.contains("s2"), "{kinds:?} {text}");
 }
 
 #[tokio::test]

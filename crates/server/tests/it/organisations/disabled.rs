@@ -74,6 +74,38 @@ async fn they_get_no_mail_about_it() {
     assert_eq!(told().await, before + 2, "as before");
 }
 
+#[tokio::test]
+async fn what_they_sent_lets_nobody_in_and_what_they_made_is_told() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let (ann, bob, eve) = (desk.person("ann").await, desk.person("bob").await, desk.person("eve").await);
+        let shed = desk.organisation(&ann, "Shed").await;
+        desk.join(shed, &bob, Role::Administrator).await;
+        // His own other address, for example.
+        let invitation = desk.invitation(&bob, shed, &eve.email, Role::Administrator).await;
+        let tokens = format!("/organisations/{shed}/api-tokens");
+        assert_eq!(bob.post(&tokens, &[("description", "ci")]).await.status, StatusCode::OK);
+        let out = Request::UserDisable { email: bob.email.clone(), force: false };
+        let Response::Done { text, json } = handle(&desk.app, out).await else { panic!("{engine:?}") };
+        assert!(text.contains("Shed: 1 API access token"), "{text}");
+        let left = serde_json::json!([{ "id": shed, "name": "Shed", "auth_keys": 0, "api_tokens": 1 }]);
+        assert_eq!(json["left_behind"], left, "{engine:?}");
+        let joined = eve.post(&format!("/invitations/{invitation}"), &[]).await;
+        assert_eq!(joined.status, StatusCode::NOT_FOUND, "{engine:?}");
+        assert!(desk.audit(shed).await.contains(&"Invitation revoked".to_owned()));
+        let told = async || {
+            let mails = desk.mails_to(&ann.email).await;
+            mails.iter().filter(|text| text.contains("was disabled by the operator of this server")).count()
+        };
+        assert_eq!(told().await, 1, "{engine:?}");
+        // Once more says it once more to the operator and to nobody else.
+        let again = Request::UserDisable { email: bob.email.clone(), force: false };
+        let Response::Done { json, .. } = handle(&desk.app, again).await else { panic!("{engine:?}") };
+        assert_eq!((&json["changed"], &json["left_behind"]), (&false.into(), &left));
+        assert_eq!(told().await, 1, "{engine:?}");
+    }
+}
+
 /// Who is left decides whether the operator is asked twice, and what they are told.
 #[tokio::test]
 async fn the_last_one_is_disabled_only_by_force() {
