@@ -15,6 +15,7 @@ mod jobs;
 mod linking;
 mod mail;
 mod management;
+mod names;
 mod nul;
 mod organisations;
 mod program;
