@@ -77,6 +77,25 @@ fn works(app: &App, invitation: &Invitation) -> bool {
     invitation.expires_at > app.clock.now()
 }
 
+/// Whether an address that somebody else vouches for may have a new account: of those who want to go on
+/// to an invitation, the person whom it was sent to. Read in the transaction that makes the account.
+pub(super) async fn lets_in(
+    app: &App,
+    tx: &Tx,
+    return_to: &ReturnTo,
+    folded: &str,
+) -> Result<bool, StoreError> {
+    match app.config.registration {
+        Registration::Open => Ok(true),
+        Registration::Closed => Ok(false),
+        Registration::Invitation => {
+            let Some(token) = invitation(return_to) else { return Ok(false) };
+            let found = tx.invitation_by_token(token).await?;
+            Ok(found.is_some_and(|it| works(app, &it) && it.email_folded == folded))
+        }
+    }
+}
+
 /// Signs up. The answer is the same whether the address has an account or not; its owner gets a mail
 /// either way. Returns what the browser is known by from now on, if it signed up for an account.
 pub async fn sign_up(app: &App, new: Applicant, browser: &Browser) -> Result<Secret, AccountError> {
@@ -182,14 +201,18 @@ async fn send_link(
     mail::queue(app, tx, mail::verify_email(app, email, &token, return_to)).await
 }
 
-/// Sends the link again. Earlier links stop working.
-pub async fn resend_verification(app: &App, caller: &SignedIn) -> Result<(), AccountError> {
+/// Sends the link again; it goes on to `return_to`. Earlier links stop working.
+pub async fn resend_verification(
+    app: &App,
+    caller: &SignedIn,
+    return_to: &ReturnTo,
+) -> Result<(), AccountError> {
     let Some(user) = app.store.user(caller.user).await?.filter(|user| user.verified_at.is_none()) else {
         return Ok(());
     };
     app.throttle.attempt(app.clock.now(), Scope::SignUpRecipient, &user.email_folded)?;
     let tx = app.store.begin().await?;
-    send_link(app, &tx, user.id, &user.email, &user.email_folded, &ReturnTo::default()).await?;
+    send_link(app, &tx, user.id, &user.email, &user.email_folded, return_to).await?;
     tx.commit().await?;
     app.outbox.wake();
     Ok(())

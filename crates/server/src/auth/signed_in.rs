@@ -184,7 +184,7 @@ fn verify_first(parts: &Parts) -> Response {
         let text = "Open the link in the mail that was sent to you, then try again.";
         return ApiFailure::new(StatusCode::FORBIDDEN, "email_not_verified", text).into_response();
     }
-    lead_to(&parts.headers, "/verify-email")
+    lead_to(&parts.headers, &page_of(parts).on("/verify-email"))
 }
 
 impl FromRequestParts<Ctx> for Account {

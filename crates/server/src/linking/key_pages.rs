@@ -1,7 +1,7 @@
 //! Auth keys: of a personal account on its Settings tab, of an organisation on its Provisioning tab.
 
 use super::LinkingError;
-use super::key_rows::{KeyRow, RowState, replaces, rows};
+use super::key_rows::{KeyRow, RowState, replaces, rows as rows_of};
 use super::keys::{self, MadeKey, Wish};
 use super::provisioning::{self, Rest, Typed as TypedToken};
 use crate::accounts;
@@ -85,6 +85,7 @@ impl Place {
 struct Keys {
     frame: Frame,
     place: Place,
+    which: Which,
     /// A usable key, which a new one replaces.
     replaces: bool,
     rows: Vec<KeyRow>,
@@ -117,6 +118,7 @@ struct DeleteKey {
     place: Place,
     id: AuthKeyId,
     description: String,
+    which: Which,
 }
 
 #[derive(Clone, Deserialize, Default)]
@@ -152,18 +154,14 @@ macro_rules! in_organisation {
     };
 }
 
-async fn list(
-    who: SignedIn,
-    State(app): State<Ctx>,
-    which: Result<Query<Which>, QueryRejection>,
-) -> Response {
+async fn list(who: SignedIn, State(app): State<Ctx>, which: Pages) -> Response {
     let place = at_home!(app, who);
     page(&app, &who, place, Asked { which: Which::of(which), ..Asked::default() }).await
 }
 
 /// Pages of the lists, counted from 1; 0 is the first, too.
 #[derive(Clone, Copy, Default, Deserialize)]
-struct Which {
+pub(super) struct Which {
     #[serde(default)]
     keys: u64,
     #[serde(default)]
@@ -171,18 +169,29 @@ struct Which {
 }
 
 impl Which {
-    fn of(asked: Result<Query<Self>, QueryRejection>) -> Self {
+    pub(super) fn of(asked: Result<Query<Self>, QueryRejection>) -> Self {
         let Self { keys, identities } = asked.map_or_else(|_| Self::default(), |Query(which)| which);
         let page = |asked: u64| asked.clamp(1, u64::from(u32::MAX));
         Self { keys: page(keys), identities: page(identities) }
     }
+
+    /// What an address needs to name these pages: whoever deletes one of many comes back to where they were.
+    pub(super) fn query(self) -> String {
+        let pages = [("keys", self.keys), ("identities", self.identities)];
+        let named = pages.iter().filter(|(_, page)| *page > 1).map(|(name, page)| format!("{name}={page}"));
+        let query = named.collect::<Vec<_>>().join("&");
+        if query.is_empty() { query } else { format!("?{query}") }
+    }
 }
+
+/// What an address asks for, of which pages.
+pub(super) type Pages = Result<Query<Which>, QueryRejection>;
 
 async fn provisioning(
     who: SignedIn,
     State(app): State<Ctx>,
     Path(id): Path<String>,
-    which: Result<Query<Which>, QueryRejection>,
+    which: Pages,
 ) -> Response {
     let place = in_organisation!(app, who, id);
     page(&app, &who, place, Asked { which: Which::of(which), ..Asked::default() }).await
@@ -244,15 +253,22 @@ async fn page(app: &App, who: &SignedIn, place: Place, asked: Asked) -> Response
     let Asked { key: typed, made, error, token, which } = asked;
     let wrong = error.is_some() || !token.error.is_empty();
     let read = async {
-        let rows = rows(app, who, place.account, which.keys).await?;
+        let mut which = which;
+        let mut rows = rows_of(app, who, place.account, which.keys).await?;
+        // Of a page that is gone, the last one that is left.
+        let last = rows.1.div_ceil(keys::PAGE).max(1);
+        if which.keys > last {
+            which.keys = last;
+            rows = rows_of(app, who, place.account, last).await?;
+        }
         let rest = if place.organisation {
             Some(provisioning::rest(app, who, &place, token, which.identities).await?)
         } else {
             None
         };
-        Ok::<_, LinkingError>((rows, rest))
+        Ok::<_, LinkingError>((rows, rest, which))
     };
-    let ((rows, total), rest) = match read.await {
+    let ((rows, total), rest, which) = match read.await {
         Ok(read) => read,
         Err(error) => return failed(app, who, error.into()),
     };
@@ -270,6 +286,7 @@ async fn page(app: &App, who: &SignedIn, place: Place, asked: Asked) -> Response
         place,
         rows,
         page: which.keys.max(1),
+        which,
         pages: total.div_ceil(keys::PAGE),
         rest,
         description: typed.description.clone(),
@@ -294,51 +311,53 @@ async fn page(app: &App, who: &SignedIn, place: Place, asked: Asked) -> Response
     web::page(status, &page)
 }
 
-async fn confirm(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+async fn confirm(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>, which: Pages) -> Response {
     let place = at_home!(app, who);
-    confirm_at(&app, &who, place, &id).await
+    confirm_at(&app, &who, place, &id, Which::of(which)).await
 }
 
 async fn confirm_in_organisation(
     who: SignedIn,
     State(app): State<Ctx>,
     Path((organisation, id)): Path<(String, String)>,
+    which: Pages,
 ) -> Response {
     let place = in_organisation!(app, who, organisation);
-    confirm_at(&app, &who, place, &id).await
+    confirm_at(&app, &who, place, &id, Which::of(which)).await
 }
 
-async fn confirm_at(app: &App, who: &SignedIn, place: Place, id: &str) -> Response {
+async fn confirm_at(app: &App, who: &SignedIn, place: Place, id: &str, which: Which) -> Response {
     match find(app, who, place.account, id).await {
         Ok((id, description)) => {
             let frame = frames::of_account(app, who, place.account, place.tab);
-            web::page(StatusCode::OK, &DeleteKey { frame, place, id, description })
+            web::page(StatusCode::OK, &DeleteKey { frame, place, id, description, which })
         }
         Err(error) => failed(app, who, error.into()),
     }
 }
 
-async fn delete(Fresh(who): Fresh, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
+async fn delete(Fresh(who): Fresh, State(app): State<Ctx>, Path(id): Path<String>, which: Pages) -> Response {
     let place = at_home!(app, who);
-    delete_at(&app, &who, place, &id).await
+    delete_at(&app, &who, place, &id, Which::of(which)).await
 }
 
 async fn delete_in_organisation(
     Fresh(who): Fresh,
     State(app): State<Ctx>,
     Path((organisation, id)): Path<(String, String)>,
+    which: Pages,
 ) -> Response {
     let place = in_organisation!(app, who, organisation);
-    delete_at(&app, &who, place, &id).await
+    delete_at(&app, &who, place, &id, Which::of(which)).await
 }
 
-async fn delete_at(app: &App, who: &SignedIn, place: Place, id: &str) -> Response {
+async fn delete_at(app: &App, who: &SignedIn, place: Place, id: &str, which: Which) -> Response {
     let deleted = async {
         let (id, _) = find(app, who, place.account, id).await?;
         keys::delete_auth_key(app, who, place.account, id).await
     };
     match deleted.await {
-        Ok(()) => Redirect::to(&place.list).into_response(),
+        Ok(()) => Redirect::to(&format!("{}{}", place.list, which.query())).into_response(),
         Err(error) => failed(app, who, error.into()),
     }
 }

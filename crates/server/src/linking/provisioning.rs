@@ -2,7 +2,7 @@
 
 use super::LinkingError;
 use super::identities::{self, Keeper};
-use super::key_pages::{Place, with_token};
+use super::key_pages::{Pages, Place, Which, with_token};
 use crate::app::{App, Ctx};
 use crate::auth::{Fresh, SignedIn};
 use crate::devices::pages::{failed, server_url};
@@ -97,6 +97,7 @@ struct RevokeToken {
 struct DeleteIdentity {
     frame: Frame,
     place: Place,
+    which: Which,
     id: DeviceIdentityId,
     description: String,
     device: Option<(DeviceId, String)>,
@@ -120,9 +121,15 @@ pub(super) async fn rest(
         used: token.last_used_at.map(|at| Moment::new(at, now)),
     });
     let by = Keeper::person(app, who, place.account).await?;
-    let page = page.clamp(1, u64::from(u32::MAX));
-    let slice = Slice { offset: (page - 1) * PAGE, limit: PAGE };
-    let (found, total) = identities::list(app, &by, slice).await?;
+    let mut page = page.clamp(1, u64::from(u32::MAX));
+    let slice = |page: u64| Slice { offset: (page - 1) * PAGE, limit: PAGE };
+    let (mut found, total) = identities::list(app, &by, slice(page)).await?;
+    // Of a page that is gone, the last one that is left.
+    let last = total.div_ceil(PAGE).max(1);
+    if page > last {
+        page = last;
+        found = identities::list(app, &by, slice(page)).await?.0;
+    }
     let linked: Vec<_> = found.iter().filter_map(|identity| identity.device).collect();
     let devices = app.store.devices_by_id(place.account, &linked).await?;
     let row = |identity: DeviceIdentity| IdentityRow {
@@ -235,8 +242,9 @@ async fn confirm_identity(
     who: SignedIn,
     State(app): State<Ctx>,
     Path((organisation, id)): Path<(String, String)>,
+    which: Pages,
 ) -> Response {
-    let place = in_organisation!(app, who, organisation);
+    let (place, which) = (in_organisation!(app, who, organisation), Which::of(which));
     let found = async {
         let by = Keeper::person(&app, &who, place.account).await?;
         let id = id.parse().map_err(|_| LinkingError::NotFound)?;
@@ -251,7 +259,7 @@ async fn confirm_identity(
         Ok((identity, device)) => {
             let frame = frames::of_account(&app, &who, place.account, place.tab);
             let (id, description) = (identity.id, identity.description);
-            web::page(StatusCode::OK, &DeleteIdentity { frame, place, id, description, device })
+            web::page(StatusCode::OK, &DeleteIdentity { frame, place, which, id, description, device })
         }
         Err(error) => failed(&app, &who, error.into()),
     }
@@ -261,15 +269,16 @@ async fn delete_identity(
     Fresh(who): Fresh,
     State(app): State<Ctx>,
     Path((organisation, id)): Path<(String, String)>,
+    which: Pages,
 ) -> Response {
-    let place = in_organisation!(app, who, organisation);
+    let (place, which) = (in_organisation!(app, who, organisation), Which::of(which));
     let deleted = async {
         let by = Keeper::person(&app, &who, place.account).await?;
         let id = id.parse().map_err(|_| LinkingError::NotFound)?;
         identities::delete(&app, &by, id).await
     };
     match deleted.await {
-        Ok(_) => Redirect::to(&place.list).into_response(),
+        Ok(_) => Redirect::to(&format!("{}{}", place.list, which.query())).into_response(),
         Err(error) => failed(&app, &who, error.into()),
     }
 }

@@ -63,6 +63,8 @@ struct ConfirmLink {
     name: String,
     theirs: String,
     email: String,
+    /// Where the person wanted to go.
+    return_to: ReturnTo,
 }
 
 #[derive(Template)]
@@ -166,7 +168,7 @@ async fn arrive(app: &App, browser: &Browser, arrival: Arrival) -> Response {
             response
         }
         Arrived::SignInToLink(token) => {
-            let on = ReturnTo::new(&format!("{SETTINGS}/link-provider/{token}"));
+            let on = link_page(&token, &return_to);
             Redirect::to(&format!("{}&after=provider", on.on("/sign-in"))).into_response()
         }
         Arrived::Linked => Redirect::to(&format!("{SETTINGS}?done=linked")).into_response(),
@@ -177,17 +179,35 @@ async fn arrive(app: &App, browser: &Browser, arrival: Arrival) -> Response {
     }
 }
 
-async fn confirm_link(State(app): State<Ctx>, caller: SignedIn, Path(token): Path<String>) -> Response {
+/// The page that links, and after it what was wanted, unless that is where everybody begins.
+fn link_page(token: &str, wanted: &ReturnTo) -> ReturnTo {
+    let page = format!("{SETTINGS}/link-provider/{token}");
+    let plain = ReturnTo::new(&page);
+    if wanted.as_str() == "/devices" {
+        return plain;
+    }
+    // Together too long: the page that links matters more.
+    let both = ReturnTo::new(&wanted.on(&page));
+    if both == ReturnTo::default() { plain } else { both }
+}
+
+async fn confirm_link(
+    State(app): State<Ctx>,
+    caller: SignedIn,
+    Path(token): Path<String>,
+    Query(Wish { return_to, .. }): Query<Wish>,
+) -> Response {
     let invited = providers::open_invitation(&app, &caller, &token);
     let found = invited.and_then(|invited| Some((providers::find(&app, &invited.provider)?, invited)));
     let response = match found {
         Some((provider, invited)) => {
             let shown = ConfirmLink {
                 frame: frame(&app, &caller),
-                action: format!("{SETTINGS}/link-provider/{token}"),
+                action: return_to.on(&format!("{SETTINGS}/link-provider/{token}")),
                 name: provider.name.clone(),
                 theirs: invited.email,
                 email: caller.email.clone(),
+                return_to: after_linking(return_to, SETTINGS),
             };
             page(StatusCode::OK, &shown)
         }
@@ -196,9 +216,22 @@ async fn confirm_link(State(app): State<Ctx>, caller: SignedIn, Path(token): Pat
     without_referrer(&app, response)
 }
 
-async fn link_invited(State(app): State<Ctx>, Fresh(caller): Fresh, Path(token): Path<String>) -> Response {
+/// Where to go from the page that links; `otherwise` without a wish.
+fn after_linking(return_to: ReturnTo, otherwise: &str) -> ReturnTo {
+    if return_to == ReturnTo::default() { ReturnTo::new(otherwise) } else { return_to }
+}
+
+async fn link_invited(
+    State(app): State<Ctx>,
+    Fresh(caller): Fresh,
+    Path(token): Path<String>,
+    Query(Wish { return_to, .. }): Query<Wish>,
+) -> Response {
     match providers::link(&app, &caller, &token).await {
-        Ok(()) => Redirect::to(&format!("{SETTINGS}?done=linked")).into_response(),
+        Ok(()) => {
+            let to = after_linking(return_to, &format!("{SETTINGS}?done=linked"));
+            Redirect::to(to.as_str()).into_response()
+        }
         Err(error) => without_referrer(&app, failed(&app, Some(&caller), error)),
     }
 }

@@ -47,6 +47,7 @@ struct Waiting {
     frame: Frame,
     email: String,
     sent: bool,
+    return_to: ReturnTo,
 }
 
 #[derive(Template)]
@@ -137,20 +138,29 @@ async fn check_your_mail(State(app): State<Ctx>) -> Response {
 struct After {
     #[serde(default)]
     sent: String,
+    #[serde(default)]
+    return_to: ReturnTo,
 }
 
 async fn wait(State(app): State<Ctx>, Account(caller): Account, Query(after): Query<After>) -> Response {
+    let After { sent, return_to } = after;
     if caller.verified {
-        return Redirect::to("/").into_response();
+        return Redirect::to(return_to.as_str()).into_response();
     }
     let mut frame = frame(&app, &caller);
     frame.tabs.clear();
-    page(StatusCode::OK, &Waiting { frame, email: caller.email, sent: !after.sent.is_empty() })
+    let shown = Waiting { frame, email: caller.email, sent: !sent.is_empty(), return_to };
+    // Its address may hold an invitation's.
+    without_referrer(&app, page(StatusCode::OK, &shown))
 }
 
-async fn resend(State(app): State<Ctx>, Account(caller): Account) -> Response {
-    match accounts::resend_verification(&app, &caller).await {
-        Ok(()) => Redirect::to("/verify-email?sent=yes").into_response(),
+async fn resend(State(app): State<Ctx>, Account(caller): Account, Form(wish): Form<Wish>) -> Response {
+    match accounts::resend_verification(&app, &caller, &wish.return_to).await {
+        Ok(()) => {
+            let waiting = wish.return_to.on("/verify-email");
+            let more = if waiting.contains('?') { '&' } else { '?' };
+            Redirect::to(&format!("{waiting}{more}sent=yes")).into_response()
+        }
         Err(error) => refuse(&app, error),
     }
 }

@@ -7,10 +7,11 @@
 use super::{AccountError, Arrived, Vouched};
 use crate::accounts::Browser;
 use crate::accounts::sign_in::begin;
+use crate::accounts::sign_up::lets_in;
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::auth::cookies::PENDING_LIFETIME;
-use crate::config::Registration;
+use crate::auth::return_to::ReturnTo;
 use crate::config::providers::Provider;
 use crate::mail;
 use base64::Engine;
@@ -31,6 +32,7 @@ pub(super) async fn sign_in(
     app: &App,
     provider: &Provider,
     vouched: &Vouched,
+    return_to: &ReturnTo,
     browser: &Browser,
 ) -> Result<Arrived, AccountError> {
     let tx = app.store.begin().await?;
@@ -44,7 +46,7 @@ pub(super) async fn sign_in(
             }
             (user.id, false)
         }
-        None => match newcomer(app, &tx, provider, vouched).await? {
+        None => match newcomer(app, &tx, provider, vouched, return_to).await? {
             Newcomer::Made(user) => (user, true),
             Newcomer::HasAccount(user) => {
                 return Ok(Arrived::SignInToLink(invite(app, provider, vouched, &user)?));
@@ -76,6 +78,7 @@ async fn newcomer(
     tx: &Tx,
     provider: &Provider,
     vouched: &Vouched,
+    return_to: &ReturnTo,
 ) -> Result<Newcomer, AccountError> {
     let not_vouched = || AccountError::NoAddress(provider.name.clone());
     let email = vouched.email.as_deref().filter(|_| vouched.email_verified && provider.trust_email);
@@ -86,7 +89,7 @@ async fn newcomer(
         Some(user) if !tx.delete_unverified_user(user.id).await? => return Err(AccountError::Taken),
         _ => {}
     }
-    if !provider.sign_up && app.config.registration != Registration::Open {
+    if !provider.sign_up && !lets_in(app, tx, return_to, &folded).await? {
         return Err(AccountError::RegistrationClosed);
     }
     let now = app.clock.now();

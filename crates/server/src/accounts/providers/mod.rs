@@ -13,6 +13,7 @@ pub use linking::{Invited, link, linked, open_invitation, unlink};
 use super::{AccountError, Begun, Browser};
 use crate::app::App;
 use crate::auth::SignedIn;
+use crate::auth::return_to::ReturnTo;
 use crate::auth::throttle::{Scope, address_key};
 use crate::config::providers::Provider;
 use base64::Engine;
@@ -188,7 +189,10 @@ pub async fn finish(
         refused()
     })?;
     let arrived = match flow.purpose {
-        Purpose::SignIn => linking::sign_in(app, provider, &vouched, browser).await?,
+        Purpose::SignIn => {
+            let return_to = ReturnTo::new(&flow.return_to);
+            linking::sign_in(app, provider, &vouched, &return_to, browser).await?
+        }
         Purpose::Link { user, session } => {
             let caller = same_browser(browser, user, session)?;
             linking::link_vouched(app, provider, &vouched, caller).await?;

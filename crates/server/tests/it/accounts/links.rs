@@ -26,9 +26,10 @@ async fn a_person_signs_up_and_proves_the_address() {
 
     // Unverified: may wait, ask again and sign out, nothing else.
     browser.sign_in(ADA, PASSWORD).await;
-    assert_eq!(browser.get(ACCOUNT).await.location(), "/verify-email");
+    let wait = browser.get(ACCOUNT).await.location().to_owned();
+    assert_eq!(wait, "/verify-email?return_to=%2Fsettings%2Faccount");
     assert!(browser.get("/verify-email").await.body.contains(ADA));
-    assert_eq!(browser.get("/fresh?return_to=/devices").await.location(), "/verify-email");
+    assert!(browser.get("/fresh?return_to=/devices").await.location().starts_with("/verify-email?"));
     assert_eq!(browser.post("/settings/account/name", &[("name", "x")]).await.location(), "/verify-email");
     site.clock.advance(Duration::seconds(1));
     assert_eq!(browser.post("/verify-email/resend", &[]).await.location(), "/verify-email?sent=yes");
@@ -43,7 +44,7 @@ async fn a_person_signs_up_and_proves_the_address() {
             (StatusCode::OK, &"no-referrer".parse().expect("a header"))
         );
     }
-    assert_eq!(browser.get(ACCOUNT).await.location(), "/verify-email");
+    assert_eq!(browser.get(ACCOUNT).await.location(), wait);
 
     assert!(
         site.browser().get(&link).await.body.contains("type=\"password\""),
@@ -364,6 +365,17 @@ async fn an_invitation_lets_its_address_in_and_leads_back_to_itself() {
         assert_eq!(done.location(), "/sign-up/check-your-mail", "{}", done.body);
         let link = site.link(VERA, "verify_email").await;
         assert_eq!(browser.get(&link).await.status, StatusCode::OK);
+        // The mail that is sent again leads to the invitation, too.
+        browser.sign_in(VERA, PASSWORD).await;
+        let wait = browser.get(&invitation).await.location().to_owned();
+        let page = browser.get(&wait).await;
+        assert_eq!(page.field("return_to"), Some(invitation.as_str()), "{engine:?}");
+        assert_eq!(page.headers["referrer-policy"], "no-referrer");
+        site.clock.advance(Duration::seconds(1));
+        let again = browser.post("/verify-email/resend", &[("return_to", invitation.as_str())]).await;
+        assert_eq!(again.location(), format!("{wait}&sent=yes"));
+        assert_eq!(browser.get(again.location()).await.field("return_to"), Some(invitation.as_str()));
+        let link = site.link(VERA, "verify_email").await;
         assert_eq!(browser.post(&link, &[]).await.location(), invitation, "back at the invitation");
         let joined = browser.post(&invitation, &[]).await;
         assert_eq!(joined.location(), devices, "{}", joined.body);

@@ -131,6 +131,60 @@ async fn whoever_has_an_account_signs_in_to_it_to_link() {
     }
 }
 
+/// An administrator's invitation, and where it leads.
+async fn invitation(site: &Site, ada: &mut Browser, email: &str) -> String {
+    let made = ada.post("/organisations/new", &[("name", "Shed")]).await.location().to_owned();
+    let shed = made.split('/').nth(2).expect("an id");
+    let form = [("email", email), ("role", "member")];
+    let sent = ada.post(&format!("/organisations/{shed}/invitations"), &form).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.body);
+    site.link(email, "invitation").await
+}
+
+#[tokio::test]
+async fn whoever_comes_with_an_invitation_gets_to_it() {
+    const ADA: &str = "ada@example.org";
+    for engine in Engine::BOTH {
+        let clock = Plan::clock();
+        let provider = FakeProvider::start(&clock).await;
+        let (registration, providers) = (Registration::Invitation, vec![provider.configured()]);
+        let site = Plan { engine, registration, providers, ..Plan::default() }.build_at(clock).await;
+        site.person(ADA).await;
+        let mut ada = site.browser().signed_in(ADA).await;
+        let link = invitation(&site, &mut ada, VERA).await;
+        let come = async |browser: &mut Browser, to: &str, says: Says| {
+            let away = leave(browser, "/sign-in/provider/corp", &[("return_to", to)]).await;
+            browser.get(&provider.agree(&away, says)).await
+        };
+        // A newcomer without one, and one with somebody else's.
+        let mut eve = site.browser();
+        for to in ["/devices", &link, &format!("{link}x")] {
+            let says = Says::person("7", "eve@example.org");
+            assert_eq!(come(&mut eve, to, says).await.status, StatusCode::FORBIDDEN, "{engine:?} {to}");
+        }
+        assert!(!is_in(&eve));
+        // The one it was sent to, who joins.
+        let mut vera = site.browser();
+        let done = come(&mut vera, &link, Says::person("1", VERA)).await;
+        assert_eq!((done.status, done.location()), (StatusCode::SEE_OTHER, link.as_str()), "{engine:?}");
+        let joined = vera.post(&link, &[]).await;
+        assert!(joined.location().ends_with("/devices"), "{engine:?}: {}", joined.body);
+        // Used up, it lets nobody in.
+        let late = come(&mut site.browser(), &link, Says::person("8", "late@example.org")).await;
+        assert_eq!(late.status, StatusCode::FORBIDDEN, "{engine:?}");
+        // Somebody with an account signs in to it, links, and is at the invitation again.
+        site.person("bob@example.org").await;
+        let link = invitation(&site, &mut ada, "bob@example.org").await;
+        let mut bob = site.browser();
+        let asked = come(&mut bob, &link, Says::person("2", "bob@example.org")).await;
+        let on = bob.get(asked.location()).await.field("return_to").expect("a path").to_owned();
+        let form = [("email", "bob@example.org"), ("password", PASSWORD), ("return_to", on.as_str())];
+        assert_eq!(bob.post("/sign-in", &form).await.location(), on, "{engine:?}");
+        assert!(bob.get(&on).await.body.contains(&format!("href=\"{link}\"")), "also without linking");
+        assert_eq!(bob.post(&on, &[]).await.location(), link, "{engine:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_address_counts_only_if_it_is_verified_and_trusted() {
     let refused = async |change: fn(&mut Provider), says: Says| {

@@ -102,6 +102,8 @@ async fn identities_are_listed_and_deleted_with_their_devices() {
     }
     let second = ann.get(&format!("{tab}?identities=2")).await.body;
     assert_eq!((second.matches("id=\"identity-").count(), second.contains("Page 2 of 2")), (2, true));
+    assert!(second.contains("/delete?identities=2\""), "{second}");
+    assert!(ann.get(&format!("{tab}?identities=9")).await.body.contains("Page 2 of 2"), "the last one");
     for odd in ["0", "99999999999999999999", "x", "-1"] {
         let status = ann.get(&format!("{tab}?identities={odd}")).await.status;
         assert_eq!(status, StatusCode::OK, "{odd}");
