@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the Playwright scenarios in Debian's Chromium against the programs that are built already.
 # Arguments go to Playwright: scripts/browser-tests.sh --grep shell
+# Without any, it fails as well if no scenario looked at some page: with axe and a camera.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,13 @@ run=(node_modules/.bin/playwright test --config tests/browser/playwright.config.
 # leaves the machine, and Chromium finds an interface that is not loopback, without which it offers no
 # candidates for WebRTC.
 if unshare --net true 2>/dev/null || unshare --net --map-root-user true 2>/dev/null; then
-    exec scripts/netns.sh "${run[@]}"
+    run=(scripts/netns.sh "${run[@]}")
 fi
-exec "${run[@]}"
+[ $# -eq 0 ] || exec "${run[@]}"
+
+# All of them: then every page must have been looked at.
+rm -f "$BRAMBLE_ARTEFACTS/looked.txt"
+status=0
+"${run[@]}" || status=$?
+node tests/browser/support/looked.mjs "$BRAMBLE_ARTEFACTS/looked.txt" || status=1
+exit "$status"

@@ -329,7 +329,7 @@ base("an administrator switches it off for an organisation; a member cannot", as
   const files = await FilesWindow.choose(other);
   await files.send(named("mine.txt", Buffer.from("mine")));
   await expect(files.transfer("mine.txt")).toContainText("On the device");
-  expect((await other.request.get(`${root}/settings`)).status()).toBe(404);
+  expect((await other.goto(`${root}/settings`))?.status()).toBe(404);
 
   await page.goto(`${root}/settings`);
   await page.getByRole("button", { name: "Switch file transfer off" }).click();

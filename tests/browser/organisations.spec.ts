@@ -98,6 +98,8 @@ test("pages of an organisation", async ({ page, browser, server, mail, person, d
   await other.getByRole("button", { name: "Join organisation" }).click();
   await other.getByRole("link", { name: "Users" }).click();
   await look(other, "organisation-users-member", artefacts);
+  await more(page, "Dan", "Change role…");
+  await look(page, "organisation-role", artefacts);
   await more(page, "Dan", "Remove…");
   await look(page, "organisation-remove", artefacts);
   for (const [name, path] of [

@@ -63,6 +63,7 @@ test("pages of somebody signed in", async ({ page, server, person }, info) => {
   await show("device-new", "/devices/new");
   await show("settings", "/settings");
   await show("account", "/settings/account");
+  await show("password", "/settings/account/password");
   await show("verify", "/verify");
 
   const waiting = await Device.start(server);
@@ -85,6 +86,21 @@ test("pages of somebody signed in", async ({ page, server, person }, info) => {
   await page.getByLabel("Description").fill("kiosk");
   await page.getByRole("button", { name: "Create auth key" }).click();
   await look(page, "key-shown-once", artefacts);
+  await page.getByRole("link", { name: "I have saved it" }).click();
+  await page.getByRole("link", { name: "Delete kiosk" }).click();
+  await look(page, "key-delete", artefacts);
+  // What matters asks for the password after an hour, and goes on by itself.
+  await server.provedHoursAgo(person, 2);
+  await page.getByRole("button", { name: "Delete auth key" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Confirm that it is you");
+  await look(page, "fresh-form-kept", artefacts);
+  await page.getByLabel("Password").fill("not the password");
+  await page.getByRole("button", { name: "Go on" }).click();
+  await expect(page.getByRole("alert")).toBeVisible();
+  await show("fresh", "/fresh?return_to=/settings");
+  await page.getByLabel("Password").fill(person.password);
+  await page.getByRole("button", { name: "Go on" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Settings");
 
   await page.setViewportSize({ width: 1280, height: 800 });
   const shell = await Shell.open(page, `${href}/shell`);

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { look } from "./support/look.ts";
+import { given, invite } from "./support/organisation.ts";
 import { freePort, Running } from "./support/programs.ts";
 import { Server } from "./support/server.ts";
 import { anotherBrowser, expect, fillSignIn, test as base } from "./support/world.ts";
@@ -14,7 +15,7 @@ interface Corp {
 
 /** A server that knows a provider, and that provider. */
 const test = base.extend<Corp>({
-  corp: async ({}, use) => {
+  corp: async ({}, use, info) => {
     const folder = mkdtempSync(join(tmpdir(), "bramble-corp-"));
     const port = await freePort();
     const file = join(folder, "providers.toml");
@@ -24,7 +25,8 @@ const test = base.extend<Corp>({
         `client-secret = "a secret between servers"\ntrust-email = true\n`,
       { mode: 0o600 },
     );
-    const server = await Server.start(folder, { flags: ["--registration", "open", "--providers-file", file] });
+    const registration = info.title.includes("invitation") ? "invitation" : "open";
+    const server = await Server.start(folder, { flags: ["--registration", registration, "--providers-file", file] });
     const script = join(import.meta.dirname, "support/provider.mjs");
     const callback = `${server.url}/sign-in/provider/corp/callback`;
     const provider = Running.start(process.execPath, [script, String(port), callback], join(folder, "provider.log"));
@@ -49,6 +51,12 @@ test("a newcomer's account is theirs, whoever prepared one for their address", a
   test.setTimeout(180_000);
   const artefacts = String(info.config.metadata["artefacts"]);
   const stranger = await anotherBrowser(browser, corp);
+  // Nobody has an account yet: whoever runs the server makes theirs by the link in its log.
+  await stranger.goto(/http\S+\/setup\/[\w-]+/.exec(corp.log)?.[0] ?? "");
+  await expect(stranger.getByRole("heading", { level: 1 })).toHaveText("Set up this server");
+  await look(stranger, "set-up", artefacts);
+  await stranger.goto("/sign-in/provider/corp/callback?error=access_denied&state=x");
+  await look(stranger, "sign-in-provider-too-late", artefacts);
   await stranger.goto("/sign-up");
   await stranger.getByLabel("Name").fill("Vera");
   await stranger.getByLabel("Email address").fill("vera@example.org");
@@ -93,6 +101,13 @@ test("a newcomer's account is theirs, whoever prepared one for their address", a
   await vera.locator("input[name=password]").fill("anything");
   await vera.locator("button[type=submit]").click();
   await expect(vera.getByRole("heading", { level: 1 })).toHaveText("Set a password");
+  await look(vera, "password-set", artefacts);
+  await vera.evaluate(async () => {
+    for (const guess of "ABCDEFGHJKLMNPQRSTUV") await fetch(`/verify/BBBB-BBB${guess}`);
+  });
+  await vera.goto("/verify/BBBB-BBBW");
+  await expect(vera.getByText("Too many wrong codes.")).toBeVisible();
+  await look(vera, "verify-too-many-tries", artefacts);
   await stranger.context().close();
   await vera.context().close();
 });
@@ -117,5 +132,29 @@ test("whoever has an account signs in to it and links", async ({ corp, browser }
   await page.getByRole("button", { name: "Sign out everywhere" }).click();
   await page.getByRole("button", { name: "Sign in with Corp" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Devices");
+  await page.context().close();
+});
+
+test("whoever comes with an invitation signs in with the provider and is at the invitation", async ({ corp, browser }) => {
+  test.setTimeout(120_000);
+  const admin = await corp.person("Ada");
+  const page = await anotherBrowser(browser, corp);
+  await given(corp, page, admin, "Bakery");
+  await invite(page, "nora@example.org", "Member");
+  const { stdout } = await corp.bramble(["mail", "list", "--json"]);
+  const all = JSON.parse(stdout) as { id: string; recipient: string }[];
+  const its = all.find((mail) => mail.recipient === "nora@example.org")?.id ?? "";
+  const link = /https?:\/\/\S+\/invitations\/\S+/.exec((await corp.bramble(["mail", "show", its])).stdout)?.[0] ?? "";
+
+  const nora = await anotherBrowser(browser, corp);
+  await nora.goto(link);
+  await nora.getByRole("button", { name: "Sign in with Corp" }).click();
+  await agreeAs(nora, "nora");
+  await expect(nora.getByRole("heading", { level: 1 })).toHaveText("Join Bakery");
+  await nora.getByRole("button", { name: "Join organisation" }).click();
+  await expect(nora.locator("summary", { hasText: "Bakery" })).toBeVisible();
+  await page.reload();
+  await expect(page.getByRole("row").filter({ hasText: "nora@example.org" })).toContainText("Member");
+  await nora.context().close();
   await page.context().close();
 });

@@ -3,6 +3,7 @@ import type { Page } from "@playwright/test";
 import { readFileSync } from "node:fs";
 import { Device } from "./support/device.ts";
 import { link } from "./support/fleet.ts";
+import { look } from "./support/look.ts";
 import { given, member, more } from "./support/organisation.ts";
 import { Shell } from "./support/shell.ts";
 import { expect, row, test } from "./support/world.ts";
@@ -58,7 +59,8 @@ test("an administrator tags a device; a member sees it at once, filters by it an
   await other.context().close();
 });
 
-test("several keys at once: a device comes with the name and tags of its key, and everybody sees it", async ({ page, browser, server, mail, person }) => {
+test("several keys at once: a device comes with the name and tags of its key, and everybody sees it", async ({ page, browser, server, mail, person }, info) => {
+  test.setTimeout(120_000);
   const root = await given(server, page, person, "Kiosks");
   const { page: other } = await member(browser, server, mail, page, "Bob");
   expect((await other.goto(`${root}/provisioning`))?.status()).toBe(404);
@@ -85,6 +87,7 @@ test("several keys at once: a device comes with the name and tags of its key, an
   await expect(used.getByRole("link", { name: "kiosk-front" })).toBeVisible();
 
   await page.getByRole("link", { name: "Revoke Back door" }).click();
+  await look(page, "provisioning-revoke-key", String(info.config.metadata["artefacts"]));
   await page.getByRole("button", { name: /Revoke|Delete/ }).click();
   await expect(keys.getByRole("row").filter({ hasText: "Back door" })).toHaveCount(0);
   const late = await Device.start(server);

@@ -1,12 +1,13 @@
 // Watching somebody else's shell by invitation.
-import { join } from "node:path";
 import { Device } from "./support/device.ts";
 import { authKey } from "./support/fleet.ts";
+import { look } from "./support/look.ts";
 import { given, member } from "./support/organisation.ts";
 import { Shell } from "./support/shell.ts";
 import { anotherBrowser, expect, row, signIn, test } from "./support/world.ts";
 
 test("a link lets one watch: output only, both see it, and the owner stops it", async ({ page, browser, server, person, device }, info) => {
+  test.setTimeout(120_000);
   await device.online();
   await signIn(page, person);
   const path = `${await row(page).getByRole("link").first().getAttribute("href")}/shell`;
@@ -17,7 +18,8 @@ test("a link lets one watch: output only, both see it, and the owner stops it", 
   const field = page.getByLabel("Link", { exact: true });
   await expect(field).toHaveValue(/\/shell#watch=/);
   const link = await field.inputValue();
-  await page.screenshot({ path: join(String(info.config.metadata["artefacts"]), "pages", "shell-invite.png") });
+  const artefacts = String(info.config.metadata["artefacts"]);
+  await look(page, "shell-invite", artefacts);
   await page.locator("#watch-close").click();
 
   // Nobody without the right to the device.
@@ -46,8 +48,8 @@ test("a link lets one watch: output only, both see it, and the owner stops it", 
   expect(await shell.run("echo both see it")).toBe("both see it");
   await watch.shows(/both see it/);
   expect(await shell.text()).not.toContain("nope");
-  await page.screenshot({ path: join(String(info.config.metadata["artefacts"]), "pages", "shell-watched.png") });
-  await other.screenshot({ path: join(String(info.config.metadata["artefacts"]), "pages", "shell-watching.png") });
+  await look(page, "shell-watched", artefacts);
+  await look(other, "shell-watching", artefacts);
 
   await page.getByRole("button", { name: "Stop", exact: true }).click();
   await watch.ended(/its owner ended the watching/);

@@ -26,6 +26,20 @@ export async function authKey(server: Server, organisation: string, wanted: obje
   return (await call(server, "/organisation/auth-keys", token, { description: "test", ...wanted }))["secret"] ?? "";
 }
 
+/** Makes many keys of an organisation, as a script would: a few at a time. */
+export async function authKeys(server: Server, organisation: string, descriptions: string[]): Promise<void> {
+  const id = organisation.split("/").at(-1) ?? "";
+  const { stdout } = await server.bramble(["token", "create", "--org", id, "--description", "fleet", "--json"]);
+  const token = /rporg_\w+/.exec(stdout)?.[0];
+  const left = descriptions.toReversed();
+  const one = async () => {
+    for (let description = left.pop(); description; description = left.pop()) {
+      await call(server, "/organisation/auth-keys", token, { description });
+    }
+  };
+  await Promise.all([one(), one(), one(), one()]);
+}
+
 /** Links devices into an organisation, with a key for each as a script would make it. */
 export async function link(server: Server, organisation: string, devices: Described[]): Promise<void> {
   const id = organisation.split("/").at(-1) ?? "";

@@ -1,6 +1,6 @@
 // A page looked at by axe and by a camera, in light, dark and on a phone.
 import { expect, type Page } from "@playwright/test";
-import { readFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
@@ -29,8 +29,20 @@ async function barriers(page: Page): Promise<string[]> {
     .flatMap((it) => it.nodes.map((node) => `${it.id} at ${node.target.join(" ")}: ${node.failureSummary ?? ""}`));
 }
 
-/** Takes the pictures and fails softly on what keeps somebody from using the page. */
+/** Writes down what is looked at, for `looked.mjs`, which names the pages that nobody looked at. */
+async function record(page: Page, name: string, artefacts: string): Promise<void> {
+  const { status, path } = await page.evaluate(() => {
+    const [entry] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+    return { status: entry?.responseStatus ?? 0, path: location.pathname };
+  });
+  mkdirSync(artefacts, { recursive: true });
+  appendFileSync(join(artefacts, "looked.txt"), `${status} ${path} ${name}\n`);
+}
+
+/** Takes the pictures, leaves the window as it was, and fails softly on what keeps somebody from using the page. */
 export async function look(page: Page, name: string, artefacts: string): Promise<void> {
+  await record(page, name, artefacts);
+  const before = page.viewportSize();
   for (const { name: kind, colorScheme, width, height } of looks) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await page.setViewportSize({ width, height });
@@ -40,4 +52,7 @@ export async function look(page: Page, name: string, artefacts: string): Promise
     expect.soft(wide, `${name}, ${kind}: scrolls sideways`).toBeLessThanOrEqual(width);
     expect.soft(await page.locator("h1").count(), `${name}: one h1`).toBe(1);
   }
+  // As it was: what follows is done in the window that it began in.
+  await page.emulateMedia({ colorScheme: null, reducedMotion: null });
+  if (before) await page.setViewportSize(before);
 }

@@ -57,7 +57,7 @@ export class Mailbox {
   async link(address: string, subject: RegExp): Promise<string> {
     const mail = await this.to(address, subject);
     // The server's own address stands in it too; the link is the one with a secret.
-    const link = /https?:\/\/\S+\/[\w-]{20,}/.exec(mail.text);
+    const link = /https?:\/\/\S+\/[\w-]{20,}\S*/.exec(mail.text);
     if (!link) throw new Error(`no link in: ${mail.text}`);
     return link[0];
   }

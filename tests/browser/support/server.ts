@@ -95,13 +95,24 @@ export class Server {
 
   /** Makes the days of grace of an organisation begin earlier than they did. */
   async twoFactorDaysAgo(organisation: string, days: number): Promise<void> {
-    const change = "UPDATE accounts SET two_factor_required_at = two_factor_required_at - ? WHERE id = ? AND two_factor_required_at IS NOT NULL";
-    const script = `import sqlite3, sys, uuid
+    const change = "UPDATE accounts SET two_factor_required_at = two_factor_required_at - ? WHERE hex(id) = ? AND two_factor_required_at IS NOT NULL";
+    await this.longAgo(change, organisation.replaceAll("-", "").toUpperCase(), days * 24);
+  }
+
+  /** Makes a person's proof of who they are older than it is, in all browsers. */
+  async provedHoursAgo(person: Person, hours: number): Promise<void> {
+    const change = "UPDATE web_sessions SET fresh_at = fresh_at - ? WHERE user_id = (SELECT id FROM users WHERE email_folded = ?)";
+    await this.longAgo(change, person.email, hours);
+  }
+
+  /** Changes one moment in the database: `change` takes microseconds and whose it is. */
+  private async longAgo(change: string, whose: string, hours: number): Promise<void> {
+    const script = `import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], timeout=10)
-changed = db.execute(${JSON.stringify(change)}, (int(sys.argv[3]) * 86400 * 10**6, uuid.UUID(sys.argv[2]).bytes)).rowcount
+changed = db.execute(sys.argv[2], (int(sys.argv[4]) * 3600 * 10**6, sys.argv[3])).rowcount
 db.commit()
 assert changed == 1, changed`;
-    const finished = await run("python3", ["-c", script, join(this.data, "bramble.db"), organisation, String(days)]);
+    const finished = await run("python3", ["-c", script, join(this.data, "bramble.db"), change, whose, String(hours)]);
     if (finished.status !== 0) throw new Error(finished.stderr);
   }
 

@@ -2,6 +2,7 @@
 
 mod kept_out;
 mod organisation;
+mod pages;
 mod router;
 mod rules;
 mod world;
