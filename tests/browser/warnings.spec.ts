@@ -35,7 +35,7 @@ test("a long list of keys has pages, and a key of the last one is revoked", asyn
   await expect(keys).toHaveCount(2);
   const revoke = async () => {
     await keys.last().click();
-    await page.getByRole("button", { name: "Delete auth key" }).click();
+    await page.getByRole("button", { name: "Revoke auth key" }).click();
     await expect(page.getByRole("heading", { level: 1 })).toHaveText("Provisioning");
   };
   await revoke();

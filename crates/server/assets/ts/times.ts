@@ -6,7 +6,9 @@ const YEAR = 365 * DAY;
 
 /** Words for so many seconds from now; negative is in the past. `times.rs` says the same. */
 export function relative(seconds: number): string {
-  const distance = Math.abs(Math.trunc(seconds));
+  const whole = Math.abs(Math.trunc(seconds));
+  // What was made a moment ago for seven days ends "in 7 days".
+  const distance = seconds > HOUR ? whole + MINUTE : whole;
   if (distance < 45) return "just now";
   let unit = "year";
   let count = Math.floor(distance / YEAR);

@@ -121,6 +121,13 @@ struct DeleteKey {
     which: Which,
 }
 
+impl DeleteKey {
+    /// What the list calls it.
+    const fn verb(&self) -> &'static str {
+        if self.place.organisation { "Revoke" } else { "Delete" }
+    }
+}
+
 #[derive(Clone, Deserialize, Default)]
 struct NewKey {
     #[serde(default)]

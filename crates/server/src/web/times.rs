@@ -43,7 +43,9 @@ const YEAR: u64 = 365 * DAY;
 
 /// Words for this many seconds from now; negative is in the past. `times.ts` says the same.
 fn relative(seconds: i64) -> String {
-    let distance = seconds.unsigned_abs();
+    // What was made a moment ago for seven days ends "in 7 days".
+    let grace = if seconds > HOUR.cast_signed() { MINUTE } else { 0 };
+    let distance = seconds.unsigned_abs() + grace;
     let (count, unit) = match distance {
         0..=44 => return "just now".to_owned(),
         45..HOUR => ((distance / MINUTE).max(1), "minute"),
@@ -71,6 +73,9 @@ mod tests {
             (-3_599, "59 minutes ago"),
             (-3_600, "1 hour ago"),
             (-86_400 * 2, "2 days ago"),
+            (86_400 * 7 - 59, "in 7 days"),
+            (86_400 * 7 - 61, "in 6 days"),
+            (3_599, "in 59 minutes"),
             (86_400 * 45, "in 1 month"),
             (86_400 * 900, "in 2 years"),
             (i64::MIN, "292471208677 years ago"),
