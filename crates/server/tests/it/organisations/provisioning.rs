@@ -160,8 +160,8 @@ async fn every_key_is_on_a_page_and_can_be_revoked() {
         let revoke = format!("{root}/auth-keys/{}/delete?keys=2", rest[0]);
         assert!(last.body.contains(&format!("href=\"{revoke}\"")), "{engine:?}");
         assert!(ann.get(&revoke).await.body.contains(&format!("action=\"{revoke}\"")), "{engine:?}");
-        let list = format!("{root}/provisioning?keys=2");
-        assert_eq!(ann.post(&revoke, &[]).await.headers["location"], list, "{engine:?}");
+        let tab = format!("{root}/provisioning?keys=2");
+        assert_eq!(ann.post(&revoke, &[]).await.headers["location"], tab, "{engine:?}");
         let gone = page("?keys=2").await;
         assert_eq!(ids(&gone.body).len(), 50, "{engine:?}");
         for odd in ["?keys=0", "?keys=-1", "?keys=99999999999999999999", "?keys=x&identities=y"] {
