@@ -4,7 +4,7 @@ use crate::{
     control::{
         Shared, Timing,
         key_file::{self, KeyWatch},
-        link, screen,
+        link,
         sessions::{Sessions, Starter},
         sign_in::DeviceIdentity,
         updates,
@@ -13,6 +13,7 @@ use crate::{
     identity::OwnKey,
     local_api::server::LocalSocket,
     platform::{Platform, SerialError},
+    screen,
     session::ScreenSettings,
     state::{FolderError, Settings, StateFolder},
 };
@@ -132,7 +133,9 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(link::run(Arc::clone(&shared)));
     tasks.spawn(updates::run(Arc::clone(&shared)));
-    tasks.spawn(screen::run(Arc::clone(&shared)));
+    if shared.screen().is_some() {
+        tasks.spawn(screen::run(Arc::clone(&shared)));
+    }
     if let Some(bus) = session_bus {
         tasks.spawn(dbus::run(Arc::clone(&shared), bus));
     }
@@ -210,9 +213,8 @@ struct Arguments {
     /// Log more
     #[arg(short, long)]
     verbose: bool,
-    /// The VNC server's Unix socket
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    #[command(flatten)]
+    screen: screen::Arguments,
     /// Detach from the terminal, say "ready" and close standard output
     #[arg(long, hide = true)]
     background: bool,
@@ -256,8 +258,7 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
         tracing::warn!(%error, "no device identity is used");
         None
     });
-    let socket = arguments.socket.unwrap_or_else(|| folder.vnc_socket());
-    let screen = cfg!(feature = "screen").then(|| ScreenSettings::at(socket));
+    let screen = screen::at(&folder, arguments.screen);
     let starter = crate::control::sessions::starter(&folder, screen.clone(), Arc::new(OsRandom));
     let mut options = Options::new(folder, platform, starter);
     options.screen = screen;

@@ -8,7 +8,8 @@
 //! How it hangs together: [`daemon::run`] takes the lock of the state folder, loads what is there
 //! ([`state`]), opens the local socket ([`local_api`]) and keeps the link ([`control`]) over a small HTTP
 //! client ([`http`]). [`dbus`] serves the
-//! desktop's panel. [`platform`] reads the machine. [`cli`] is everything behind `rpi-connect`.
+//! desktop's panel. [`platform`] reads the machine. [`cli`] is everything behind `rpi-connect`. `screen` is all of
+//! screen sharing, and nothing in a Lite build.
 //!
 //! How to add to it: a new order from the server is an arm in `control::link`; a new command of a
 //! person is a variant of [`local_api::Request`] and an arm in [`cli`]; a new fact about the machine
@@ -24,6 +25,11 @@ pub mod identity;
 mod idle;
 pub mod local_api;
 pub mod platform;
+#[cfg(not(feature = "screen"))]
+#[path = "no_screen.rs"]
+mod screen;
+#[cfg(feature = "screen")]
+mod screen;
 pub mod session;
 pub mod state;
 pub mod update;

@@ -18,18 +18,18 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// One line of the report.
 #[derive(Debug, Serialize)]
-pub(super) struct Check {
+pub(crate) struct Check {
     /// What was checked.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Whether it is well.
-    pub(super) passed: bool,
+    pub(crate) passed: bool,
     /// What to do, if not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cure: Option<String>,
+    pub(crate) cure: Option<String>,
 }
 
 impl Check {
-    pub(super) fn of(name: &'static str, result: Result<(), String>) -> Self {
+    pub(crate) fn of(name: &'static str, result: Result<(), String>) -> Self {
         Self { name, passed: result.is_ok(), cure: result.err() }
     }
 }

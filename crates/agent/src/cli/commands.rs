@@ -1,11 +1,8 @@
 //! The commands that ask the daemon one thing.
 
-use super::{Failure, Place, say, service};
+use super::{Failure, Place, say};
 use crate::local_api::{Reply, Request, Status, client};
 use std::{path::Path, process::ExitCode};
-
-/// What a build without screen sharing says.
-pub(super) const NO_SCREEN: &str = "Screen sharing is not supported by this version of rpi-connect: it is the Lite build, which has none. The full one has it";
 
 pub(super) fn status(place: &Place, json: bool) -> Result<ExitCode, Failure> {
     let Reply::Status(status) = ask(place, &Request::Status)? else { return Err(confused()) };
@@ -53,21 +50,6 @@ pub(super) fn shell(place: &Place, on: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The answer first: the unit is only the convenience of having it started.
-pub(super) fn vnc(place: &Place, on: bool) -> Result<ExitCode, Failure> {
-    if !cfg!(feature = "screen") {
-        return Err(Failure::new(NO_SCREEN));
-    }
-    let note = done(ask(place, &Request::Vnc { on })?)?;
-    let started = service::screen(place, on)?;
-    say(if on { "✓ Screen sharing allowed" } else { "✓ Screen sharing disallowed" });
-    // With the unit just started, the reason of a moment ago means nothing.
-    if let Some(note) = note.filter(|_| !started) {
-        say(&format!("It is not available at the moment. {note}"));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 pub(super) fn files(place: &Place, on: bool, root: Option<&Path>) -> Result<ExitCode, Failure> {
     // The daemon works in another folder than this one.
     let root = root.map(std::path::absolute).transpose().map_err(Failure::new)?;
@@ -103,11 +85,11 @@ pub(super) fn sign_out(place: &Place) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn ask(place: &Place, request: &Request) -> Result<Reply, Failure> {
+pub(crate) fn ask(place: &Place, request: &Request) -> Result<Reply, Failure> {
     client::ask(&place.folder.socket(), request).map_err(Failure::new)
 }
 
-pub(super) fn done(reply: Reply) -> Result<Option<String>, Failure> {
+pub(crate) fn done(reply: Reply) -> Result<Option<String>, Failure> {
     match reply {
         Reply::Done { note } => Ok(note),
         Reply::Failed { why } => Err(Failure::new(why)),

@@ -4,19 +4,17 @@
 //! add to it: a variant of `Command` with its help, an arm in `run`.
 
 mod checks;
-mod commands;
+pub(crate) mod commands;
 mod doctor;
 mod ota;
-mod screen;
-mod screen_checks;
-mod serve_screen;
-mod service;
+pub(crate) mod service;
 mod sign_in;
 mod spinner;
 
+pub(crate) use checks::Check;
 pub(crate) use service::READY;
 
-use crate::{platform::Platform, state::StateFolder};
+use crate::{platform::Platform, screen::cli as screen, state::StateFolder};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -26,7 +24,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
     name = "rpi-connect",
     version,
     disable_version_flag = true,
-    about = "Reach this device's shell and screen from a browser",
+    about = screen::ABOUT,
     arg_required_else_help = true,
     after_help = "Exit status: 0 if it worked, 1 if it did not (the message says what to do), 2 for wrong usage."
 )]
@@ -55,8 +53,6 @@ enum Command {
     Status(Format),
     /// Allow or forbid the remote shell; forbidding ends the running ones
     Shell(Switch),
-    /// Allow or forbid screen sharing; forbidding ends the running sessions
-    Vnc(Switch),
     /// Allow or forbid remote updates; asks for an administrator's password
     Ota(Switch),
     /// Allow or forbid file transfer; forbidding ends the running sessions
@@ -69,16 +65,12 @@ enum Command {
                             of yours may run or obey what lies there."
     )]
     Files(FilesSwitch),
-    /// Choose which screen is shared
-    #[command(subcommand)]
-    Screen(screen::Choice),
+    #[command(flatten)]
+    Screen(screen::Command),
     /// Check everything that a connection needs, and say how to mend it
     Doctor(Format),
     /// Print the version
     Version,
-    /// Run WayVNC for this user's desktop, as soon as there is one
-    #[command(hide = true)]
-    ServeScreen,
 }
 
 #[derive(Debug, Args)]
@@ -102,9 +94,15 @@ struct Format {
 }
 
 #[derive(Debug, Args)]
-struct Switch {
+pub(crate) struct Switch {
     /// on or off
     state: OnOff,
+}
+
+impl Switch {
+    pub(crate) fn is_on(&self) -> bool {
+        self.state == OnOff::On
+    }
 }
 
 #[derive(Debug, Args)]
@@ -131,16 +129,16 @@ pub(crate) struct Failure(String);
 
 impl Failure {
     #[expect(clippy::needless_pass_by_value, reason = "so that map_err takes it")]
-    fn new(error: impl ToString) -> Self {
+    pub(crate) fn new(error: impl ToString) -> Self {
         Self(error.to_string())
     }
 }
 
 /// Where a command works.
 #[derive(Debug)]
-struct Place {
-    folder: StateFolder,
-    platform: Platform,
+pub(crate) struct Place {
+    pub(crate) folder: StateFolder,
+    pub(crate) platform: Platform,
 }
 
 /// Parses the arguments and does what they say. clap ends the process with 2 for wrong usage.
@@ -171,11 +169,9 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Signin(arguments) => sign_in::run(&place()?, arguments),
         Command::Signout => commands::sign_out(&place()?),
         Command::Status(format) => commands::status(&place()?, format.json),
-        Command::Shell(switch) => commands::shell(&place()?, switch.state == OnOff::On),
-        Command::Vnc(switch) => commands::vnc(&place()?, switch.state == OnOff::On),
-        Command::Screen(choice) => screen::run(&place()?, choice),
-        Command::ServeScreen => serve_screen::run(&place()?),
-        Command::Ota(switch) => ota::run(&place()?, switch.state == OnOff::On),
+        Command::Shell(switch) => commands::shell(&place()?, switch.is_on()),
+        Command::Screen(command) => screen::run(&place()?, command),
+        Command::Ota(switch) => ota::run(&place()?, switch.is_on()),
         Command::Files(switch) => {
             commands::files(&place()?, switch.state == OnOff::On, switch.root.as_deref())
         }
@@ -188,6 +184,6 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
 }
 
 /// Prints a line. A reader that went away is no failure of the command.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

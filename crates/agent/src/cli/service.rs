@@ -1,9 +1,9 @@
 //! `on`, `off`, `restart`: through systemd's user manager where it runs and has our unit, else by
 //! starting the daemon ourselves.
 
-use super::{Failure, Place, say};
+use super::{Failure, Place, say, screen};
 use crate::{
-    control::screen_unit,
+    control::units,
     local_api::{
         Request,
         client::{LocalError, ask},
@@ -20,7 +20,6 @@ use std::{
 };
 
 const SERVICE: &str = "rpi-connect.service";
-pub(super) const SCREEN_UNIT: &str = screen_unit::NAME;
 const PATH_UNIT: &str = "rpi-connect-signin.path";
 /// What a daemon that was started in the background prints when it takes commands.
 pub(crate) const READY: &str = "ready";
@@ -29,7 +28,7 @@ pub(super) fn on(place: &Place) -> Result<ExitCode, Failure> {
     if has_unit(place) {
         systemctl(&["enable", "--now", SERVICE, PATH_UNIT])?;
         if place.folder.settings().is_ok_and(|settings| settings.vnc) {
-            screen(place, true)?;
+            screen::unit(place, true)?;
         }
         say("✓ Raspberry Pi Connect started");
         linger(place, true);
@@ -44,7 +43,7 @@ pub(super) fn on(place: &Place) -> Result<ExitCode, Failure> {
 
 pub(super) fn off(place: &Place) -> Result<ExitCode, Failure> {
     if has_unit(place) {
-        screen(place, false)?;
+        screen::unit(place, false)?;
         systemctl(&["disable", "--now", PATH_UNIT, SERVICE])?;
         linger(place, false);
     }
@@ -66,21 +65,11 @@ pub(super) fn restart(place: &Place) -> Result<ExitCode, Failure> {
 }
 
 fn has_unit(place: &Place) -> bool {
-    screen_unit::is_known(&place.folder, &place.platform, SERVICE)
-}
-
-/// Starts or stops WayVNC where it has a unit; `false` where it has none.
-pub(super) fn screen(place: &Place, on: bool) -> Result<bool, Failure> {
-    screen_unit::switch(&place.folder, &place.platform, on).map_err(Failure::new)
-}
-
-/// Whether WayVNC's unit is enabled and runs; `None` where there is none.
-pub(super) fn screen_state(place: &Place) -> Option<bool> {
-    screen_unit::is_on(&place.folder, &place.platform)
+    units::is_known(&place.folder, &place.platform, SERVICE)
 }
 
 fn systemctl(arguments: &[&str]) -> Result<(), Failure> {
-    screen_unit::systemctl(arguments).map_err(Failure::new)
+    units::systemctl(arguments).map_err(Failure::new)
 }
 
 /// Lingering starts the user's services with the machine, not with the first log-in.
@@ -107,7 +96,7 @@ fn linger(place: &Place, on: bool) {
     let done = if asked {
         command.args(["enable-linger", &shown]).status().is_ok_and(|status| status.success())
     } else {
-        screen_unit::succeeds(command.args(["enable-linger", &shown]))
+        units::succeeds(command.args(["enable-linger", &shown]))
     };
     if done {
         say("✓ The device stays reachable after a restart without anybody logging in");

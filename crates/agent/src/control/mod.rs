@@ -3,7 +3,7 @@
 //!
 //! Five tasks share one [`Shared`]: [`link::run`] keeps the stream while there is a sign-in,
 //! [`updates::run`] passes ordered updates on to the updater,
-//! [`key_file::run`] exchanges a key that appears in the state folder, [`screen::run`] notices the desktop's
+//! [`key_file::run`] exchanges a key that appears in the state folder, `crate::screen` notices the desktop's
 //! VNC server, and `local_api` answers people.
 //! The sign-in itself lives in a watch channel: whoever changes it (a person, the key file, the server's
 //! refusal) thereby tells the others.
@@ -14,12 +14,12 @@ pub mod api;
 mod attempts;
 pub mod key_file;
 pub mod link;
-pub mod screen;
-pub mod screen_unit;
 pub mod sessions;
 pub mod shared;
 pub mod sign_in;
+pub mod units;
 pub mod updates;
 pub mod watch;
 
+pub(crate) use shared::NOT_BUILT;
 pub use shared::{LinkState, Shared, Timing};

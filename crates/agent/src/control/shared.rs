@@ -1,13 +1,14 @@
 //! What the daemon's tasks share.
 
-use super::{api::DeviceApi, screen, sessions::Sessions};
+use super::{api::DeviceApi, sessions::Sessions};
 use crate::{
     VERSION,
     http::Client,
     local_api::{Feature, Status},
     platform::Platform,
+    screen,
     session::{FilesSettings, ScreenSettings, files_are_supported},
-    state::{FolderError, ScreenChoice, ScreenSize, Settings, StateFolder, StoredToken},
+    state::{FolderError, Settings, StateFolder, StoredToken},
     update::{
         self,
         trust::{Trust, TrustedKey},
@@ -28,6 +29,9 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Notify, watch};
+
+/// Why a build without screen sharing shares none.
+pub(crate) const NOT_BUILT: &str = "This version of rpi-connect has no screen sharing.";
 
 /// Every duration of the link, so that tests need not wait.
 #[derive(Debug, Clone, Copy)]
@@ -141,7 +145,7 @@ impl Shared {
     #[must_use]
     pub fn with_screen(self, screen: Option<ScreenSettings>) -> Self {
         if let Some(screen) = &screen {
-            apply(screen, &self.settings());
+            screen::apply(screen, &self.settings());
         }
         Self { screen, ..self }
     }
@@ -237,26 +241,7 @@ impl Shared {
         FilesSettings::of_current_user(self.settings().files_root.as_deref())
     }
 
-    /// Shares another VNC server, or the desktop's own again, with or without a virtual one while there is none.
-    /// Sessions with the one before end.
-    pub fn choose_screen(
-        &self,
-        choice: Option<ScreenChoice>,
-        virtual_screen: Option<ScreenSize>,
-    ) -> Result<(), FolderError> {
-        self.change_settings(|settings| {
-            settings.screen = choice;
-            settings.virtual_screen = virtual_screen;
-        })?;
-        if let Some(screen) = &self.screen {
-            apply(screen, &self.settings());
-        }
-        self.sessions.end_kind(SessionKind::Vnc, "Another screen was chosen on the device.");
-        self.touch();
-        Ok(())
-    }
-
-    fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<(), FolderError> {
+    pub(crate) fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<(), FolderError> {
         {
             let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
             let mut new = settings.clone();
@@ -275,7 +260,10 @@ impl Shared {
 
     /// Screen sharing: whether there is a screen and it is switched on, and why there is none.
     pub fn vnc(&self) -> (Capability, Option<String>) {
-        match screen::problem(&self.platform, self.screen()) {
+        let Some(screen) = self.screen() else {
+            return (Capability::Unavailable, Some(NOT_BUILT.to_owned()));
+        };
+        match screen::problem(&self.platform, screen) {
             Some(why) => (Capability::Unavailable, Some(why)),
             None if self.settings().vnc => (Capability::Enabled, None),
             None => (Capability::Available, None),
@@ -378,13 +366,6 @@ impl Shared {
             version: VERSION.to_owned(),
             problem: problem.or(trouble),
         }
-    }
-}
-
-fn apply(screen: &ScreenSettings, settings: &Settings) {
-    match (&settings.screen, settings.virtual_screen) {
-        (None, Some(size)) => screen.choose_virtual(size),
-        (choice, _) => screen.choose(choice.clone()),
     }
 }
 

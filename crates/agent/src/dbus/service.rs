@@ -1,7 +1,8 @@
 //! The object that the desktop's panel talks to.
 
 use super::show::show;
-use crate::control::{Shared, key_file, screen_unit, sign_in};
+use crate::control::{Shared, key_file, sign_in};
+use crate::screen::switch_unit;
 use bramble_wire::{device_api::Capability, signalling::SessionKind};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -47,12 +48,12 @@ impl Object {
     async fn vnc(&self, on: bool) -> fdo::Result<()> {
         self.shared.allow_vnc(on).map_err(|error| failed(&error))?;
         let (folder, platform) = (self.shared.folder.clone(), self.shared.platform.clone());
-        let run = tokio::task::spawn_blocking(move || screen_unit::switch(&folder, &platform, on));
+        let run = tokio::task::spawn_blocking(move || switch_unit(&folder, &platform, on));
         match timeout(UNIT_TIME, run).await {
             Ok(Ok(done)) => done.map(|_| ()).map_err(fdo::Error::Failed),
             Ok(Err(crash)) => Err(failed(&crash)),
             Err(_) => {
-                Err(fdo::Error::Failed(format!("systemd takes too long to switch {}", screen_unit::NAME)))
+                Err(fdo::Error::Failed("systemd takes too long to switch WayVNC's unit".to_owned()))
             }
         }
     }

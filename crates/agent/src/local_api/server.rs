@@ -3,12 +3,12 @@
 use super::{MAX_REQUEST, Reply, Request, Status};
 use crate::{
     control::{
-        Shared,
+        NOT_BUILT, Shared,
         key_file::{self, Outcome},
         sign_in::{self, Target},
     },
+    screen,
     session::FilesSettings,
-    session::ScreenSettings,
     state::{ScreenChoice, ScreenSize, SecretText, ServerUrl},
 };
 use std::{
@@ -140,7 +140,7 @@ async fn answer(request: Request, writer: &mut OwnedWriteHalf, shared: &Shared, 
             Ok(()) => Reply::Done { note: on.then(|| shared.vnc().1).flatten() },
             Err(error) => Reply::Failed { why: error.to_string() },
         },
-        Request::Screen { choice, virtual_screen } => screen(shared, choice, virtual_screen),
+        Request::Screen { choice, virtual_screen } => choose_screen(shared, choice, virtual_screen),
         Request::Shell { on } => match shared.allow_shell(on) {
             Ok(()) => Reply::Done { note: None },
             Err(error) => Reply::Failed { why: error.to_string() },
@@ -187,17 +187,11 @@ fn files(shared: &Shared, on: bool, root: Option<PathBuf>) -> Reply {
     }
 }
 
-fn screen(shared: &Shared, choice: Option<ScreenChoice>, virtual_screen: Option<ScreenSize>) -> Reply {
-    let failed = |why: String| Reply::Failed { why };
-    if shared.screen().is_none() {
-        return failed(crate::control::screen::NOT_BUILT.to_owned());
-    }
-    if let Some(Err(why)) = choice.as_ref().map(|choice| ScreenSettings::check(&choice.address)) {
-        return failed(why.to_string());
-    }
-    match shared.choose_screen(choice, virtual_screen) {
+fn choose_screen(shared: &Shared, choice: Option<ScreenChoice>, virtual_screen: Option<ScreenSize>) -> Reply {
+    let Some(screen) = shared.screen() else { return Reply::Failed { why: NOT_BUILT.to_owned() } };
+    match screen::choose(shared, screen, choice, virtual_screen) {
         Ok(()) => Reply::Done { note: shared.vnc().1 },
-        Err(error) => failed(error.to_string()),
+        Err(why) => Reply::Failed { why },
     }
 }
 

@@ -2,8 +2,7 @@
 //!
 //! It is: the peer connection (`peer`), its sockets and relays (`net`), the messages of its channels
 //! (`channels`) and what is behind it (`work`): a terminal (`shell`, `pty`) or the desktop's VNC server
-//! (`screen`), or a
-//! folder (`files`). Each session is one task which owns all of
+//! (`crate::screen`), or a folder (`files`). Each session is one task which owns all of
 //! its state; nothing of it exists while none runs.
 //! It is not: signalling. Whoever talks to the server hands in the offer and what comes later as
 //! [`Input`] and carries away [`Output`].
@@ -12,7 +11,6 @@
 
 mod channels;
 mod credit;
-mod desk;
 mod files;
 mod flow;
 mod kept;
@@ -20,33 +18,28 @@ mod net;
 mod peer;
 mod probe;
 mod pty;
-mod queue;
-mod rfb;
-mod screen;
-mod screen_settings;
+pub(crate) mod queue;
 mod shell;
 mod tail;
-mod vnc_server;
-mod vnc_try;
 mod watch;
 mod work;
 
-pub(crate) use desk::displays;
+pub use crate::screen::{ScreenError, ScreenSettings};
 pub use files::FilesSettings;
 pub(crate) use files::is_supported as files_are_supported;
 pub use kept::Keeper;
 pub use probe::{Reached, probe};
-pub use screen_settings::ScreenSettings;
+pub(crate) use pty::{PtyEvent, Wants};
+pub(crate) use shell::Read;
 pub use shell::ShellSettings;
-pub use vnc_server::ScreenError;
 
+use crate::screen::Screen;
 use bramble_wire::SessionId;
 use bramble_wire::channel::{HEARTBEAT_TIMEOUT_SECONDS, KEPT_SECONDS};
 use bramble_wire::signalling::{
     Answer, IceCandidate, MAX_SDP, Offer, SessionKind, StateReport, TransferReport,
 };
 use files::Files;
-use screen::Screen;
 use shell::Shell;
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -3,9 +3,9 @@
 
 use super::files::Files;
 use super::pty::{PtyEvent, Wants};
-use super::screen::Screen;
 use super::shell::{Read, Shell};
 use super::watch::{OVER, Watch};
+use crate::screen::Screen;
 use bramble_wire::channel::{FILES, FromShell, SHELL, VNC};
 use bramble_wire::signalling::TransferReport;
 use std::time::{Duration, Instant};
@@ -208,6 +208,11 @@ impl Work {
             Self::Screen(screen) => screen.ending(now).map(Ending::Screen),
             Self::Files(files) => files.ending().map(Ending::Files),
         }
+    }
+
+    /// Whether what has ended may be there again soon.
+    pub(crate) fn may_return(&self) -> bool {
+        matches!(self, Self::Screen(screen) if screen.may_return())
     }
 
     /// Takes a shell's terminal away. A screen's connection goes with the session.

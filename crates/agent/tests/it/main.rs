@@ -10,19 +10,19 @@ mod fake_server;
 mod files;
 mod identity;
 mod kept;
+#[cfg(not(feature = "screen"))]
+mod lite;
 mod local_socket;
 mod network;
 mod notifications;
 mod peer;
 mod relay;
+#[cfg(feature = "screen")]
 mod screen;
-mod screen_control;
 mod script;
 mod session;
 mod session_bus;
 mod systemd;
 mod update;
-mod virtual_screen;
 mod visit;
 mod watch;
-mod x11;

@@ -11,7 +11,6 @@ use super::channels::Channels;
 use super::flow::{self, Flow};
 use super::kept::Hold;
 use super::net::{Network, Ready};
-use super::screen::CLOSED;
 use super::shell::Read;
 use super::work::{Ending, Work};
 use super::{Input, Output, Refusal, SessionSettings};
@@ -287,7 +286,7 @@ impl Peer {
         if room >= MAX_MESSAGE
             && let Some(ending) = self.work.ending(now)
         {
-            self.may_return = matches!(ending, Ending::Screen(CLOSED));
+            self.may_return = self.work.may_return();
             let reason = match ending {
                 Ending::Shell(words) => {
                     self.say_shell(&words);

@@ -2,9 +2,9 @@
 //! there is none, or another VNC server of the machine that its owner chose.
 
 use super::desk::{self, Headless, Lease, OwnWayVnc, WayVncs};
+use super::desktop;
 use super::vnc_server::{ScreenError, Server, Stream, server_at};
 use super::vnc_try;
-use crate::platform::desktop;
 use crate::state::{ScreenChoice, ScreenSize, SecretText};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

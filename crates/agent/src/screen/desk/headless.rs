@@ -2,8 +2,8 @@
 //! with WayVNC on a socket of its own. Started for a session, shared by all, and stopped a little after the last.
 
 use super::{LOOK, private_folder, wayvnc::OwnWayVnc};
-use crate::platform::desktop;
-use crate::session::vnc_server::{ScreenError, Server};
+use crate::screen::desktop;
+use crate::screen::vnc_server::{ScreenError, Server};
 use crate::state::{FOLDER_VARIABLE, ScreenSize};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;

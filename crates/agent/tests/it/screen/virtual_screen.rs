@@ -1,8 +1,8 @@
 //! A virtual screen for a machine without a desktop: a real sway and a real WayVNC, started for a session and
 //! stopped after the last.
 
+use super::x11::sees_the_screen;
 use crate::visit::{PATIENCE, Visit, settings};
-use crate::x11::sees_the_screen;
 use bramble_agent::session::{Input, ScreenSettings, SessionSettings};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,9 +1,13 @@
 //! `rpi-connect screen`: which of this machine's VNC servers is shared.
 
-use super::{Failure, Place, commands, say};
 use crate::{
+    cli::{
+        Failure, Place,
+        commands::{ask, done},
+        say,
+    },
     local_api::Request,
-    session::ScreenSettings,
+    screen::ScreenSettings,
     state::{ScreenChoice, ScreenSize, SecretText},
 };
 use clap::Subcommand;
@@ -21,7 +25,7 @@ const TERMINAL: &str = "Whoever may open a session then has a terminal on this d
                         allows, also where the remote shell is off.";
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Choice {
+pub(crate) enum Choice {
     /// This user's Wayland desktop, through WayVNC
     Wayland,
     /// This user's Wayland desktop, and while none runs a virtual one
@@ -44,9 +48,6 @@ pub(super) enum Choice {
 }
 
 pub(super) fn run(place: &Place, choice: &Choice) -> Result<ExitCode, Failure> {
-    if !cfg!(feature = "screen") {
-        return Err(Failure::new(commands::NO_SCREEN));
-    }
     let mut virtual_screen = None;
     let (choice, shown) = match choice {
         Choice::Wayland => (None, "this user's Wayland desktop".to_owned()),
@@ -63,7 +64,7 @@ pub(super) fn run(place: &Place, choice: &Choice) -> Result<ExitCode, Failure> {
             )
         }
     };
-    let note = commands::done(commands::ask(place, &Request::Screen { choice, virtual_screen })?)?;
+    let note = done(ask(place, &Request::Screen { choice, virtual_screen })?)?;
     say(&format!("✓ Screen sharing shows {shown}"));
     if virtual_screen.is_some() {
         say(TERMINAL);

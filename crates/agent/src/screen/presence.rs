@@ -1,11 +1,12 @@
 //! Whether there is a screen to share: the VNC server of the desktop, and why it is not there.
 
-use super::shared::Shared;
+use super::{ScreenError, ScreenSettings, desktop};
 use crate::{
-    control::watch::FolderWatch,
-    platform::{Platform, desktop},
-    session::{ScreenError, ScreenSettings},
+    control::{Shared, watch::FolderWatch},
+    platform::Platform,
+    state::{ScreenChoice, ScreenSize, Settings},
 };
+use bramble_wire::signalling::SessionKind;
 use rustix::fs::inotify::WatchFlags;
 use std::{sync::Arc, time::Duration};
 
@@ -15,12 +16,8 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// Between two looks where the kernel does not tell: for a VNC server on a port, and for one that was killed.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Why this build shares no screen.
-pub const NOT_BUILT: &str = "This version of rpi-connect has no screen sharing.";
-
 /// Why there is no screen to share at the moment, in a sentence for people; `None` if there is one.
-pub fn problem(platform: &Platform, screen: Option<&ScreenSettings>) -> Option<String> {
-    let Some(screen) = screen else { return Some(NOT_BUILT.to_owned()) };
+pub(crate) fn problem(platform: &Platform, screen: &ScreenSettings) -> Option<String> {
     let why = screen.look().err()?;
     if let (Some(address), ScreenError::NotRunning) = (screen.chosen(), &why) {
         return Some(format!("No VNC server listens at {address} on the device."));
@@ -44,8 +41,38 @@ pub fn problem(platform: &Platform, screen: Option<&ScreenSettings>) -> Option<S
     Some(text.to_owned())
 }
 
+/// Has what the settings choose shared from now on.
+pub(crate) fn apply(screen: &ScreenSettings, settings: &Settings) {
+    match (&settings.screen, settings.virtual_screen) {
+        (None, Some(size)) => screen.choose_virtual(size),
+        (choice, _) => screen.choose(choice.clone()),
+    }
+}
+
+/// Shares another VNC server, or the desktop's own again, with or without a virtual one while there is none.
+/// Sessions with the one before end. An error is for people.
+pub(crate) fn choose(
+    shared: &Shared,
+    screen: &ScreenSettings,
+    choice: Option<ScreenChoice>,
+    virtual_screen: Option<ScreenSize>,
+) -> Result<(), String> {
+    if let Some(choice) = &choice {
+        ScreenSettings::check(&choice.address).map_err(|error| error.to_string())?;
+    }
+    let change = |settings: &mut Settings| {
+        settings.screen = choice;
+        settings.virtual_screen = virtual_screen;
+    };
+    shared.change_settings(change).map_err(|error| error.to_string())?;
+    apply(screen, &shared.settings());
+    shared.sessions.end_kind(SessionKind::Vnc, "Another screen was chosen on the device.");
+    shared.touch();
+    Ok(())
+}
+
 /// Tells the server when the VNC server comes and goes. Runs until the daemon ends.
-pub async fn run(shared: Arc<Shared>) {
+pub(crate) async fn run(shared: Arc<Shared>) {
     let Some(screen) = shared.screen() else { return std::future::pending().await };
     loop {
         let chosen = screen.changed();

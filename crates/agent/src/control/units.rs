@@ -1,10 +1,7 @@
-//! The unit of systemd's user manager that runs WayVNC beside the desktop.
+//! The units of systemd's user manager.
 
 use crate::{platform::Platform, state::StateFolder};
 use std::process::{Command, Stdio};
-
-/// Its name.
-pub const NAME: &str = "rpi-connect-wayvnc.service";
 
 /// Whether systemd's manager of this user runs and knows a unit. A state folder of one's own is never the
 /// unit's.
@@ -13,23 +10,6 @@ pub fn is_known(folder: &StateFolder, platform: &Platform, unit: &str) -> bool {
         return false;
     }
     succeeds(Command::new("systemctl").args(["--user", "--quiet", "cat", unit]))
-}
-
-/// Enables and starts it, or disables and stops it; `false` where there is none. Waits for systemd.
-///
-/// # Errors
-/// In words for people, when systemd refuses.
-pub fn switch(folder: &StateFolder, platform: &Platform, on: bool) -> Result<bool, String> {
-    if !cfg!(feature = "screen") || !is_known(folder, platform, NAME) {
-        return Ok(false);
-    }
-    systemctl(&[if on { "enable" } else { "disable" }, "--now", NAME]).map(|()| true)
-}
-
-/// Whether it is enabled and runs; `None` where there is none.
-pub fn is_on(folder: &StateFolder, platform: &Platform) -> Option<bool> {
-    let is = |what: &str| succeeds(Command::new("systemctl").args(["--user", "--quiet", what, NAME]));
-    is_known(folder, platform, NAME).then(|| is("is-enabled") && is("is-active"))
 }
 
 /// Tells systemd's manager of this user something.

@@ -2,11 +2,10 @@
 //! where nobody else can connect. A user's services start before the desktop, and their environment does not
 //! always say where it is.
 
-use super::{Failure, Place};
 use crate::{
+    cli::{Failure, Place},
     control::watch::FolderWatch,
-    platform::desktop,
-    session::{ScreenError, ScreenSettings, displays},
+    screen::{ScreenError, ScreenSettings, desktop, displays},
 };
 use rustix::fs::{Mode, inotify::WatchFlags};
 use std::{

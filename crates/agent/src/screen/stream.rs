@@ -4,12 +4,10 @@
 //! a password, the beginning is spoken here (`rfb`). A desktop with several displays is offered display by
 //! display: another one is another connection, on the same channel.
 
-use super::pty::{PtyEvent, Wants};
-use super::queue::Queue;
 use super::rfb::{Handshake, STRANGE};
-use super::screen_settings::{Desktop, Keep, Reached, ScreenSettings};
-use super::shell::Read;
+use super::settings::{Desktop, Keep, Reached, ScreenSettings};
 use super::vnc_server::{ScreenError, Stream};
+use crate::session::{PtyEvent, Read, Wants, queue::Queue};
 use bramble_wire::channel::FromScreen;
 use std::io;
 use std::pin::Pin;
@@ -26,7 +24,7 @@ const GREETING: &[u8] = b"RFB ";
 const GREETING_WITHIN: Duration = Duration::from_secs(10);
 
 /// The desktop may start again.
-pub(super) const CLOSED: &str = "The desktop's VNC server ended the connection.";
+const CLOSED: &str = "The desktop's VNC server ended the connection.";
 const SILENT: &str = "The desktop's VNC server does not answer.";
 const NO_DISPLAY: &str = "This display of the device cannot be shown. It may have been unplugged.";
 const STUCK: &str = "The desktop's VNC server does not take what is sent to it.";
@@ -294,6 +292,11 @@ impl Screen {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         (!self.has_greeted() && self.over.is_none() && self.coming.is_none())
             .then(|| self.since + GREETING_WITHIN)
+    }
+
+    /// Whether it ended so that it may be there again soon.
+    pub(crate) fn may_return(&self) -> bool {
+        self.over == Some(CLOSED)
     }
 
     /// Why it is over, once it is.

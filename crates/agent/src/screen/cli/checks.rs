@@ -1,11 +1,10 @@
 //! The checks behind `rpi-connect doctor` that concern the screen.
 
-use super::{Place, checks::Check, service};
+use super::unit::{self, NAME};
 use crate::{
-    control::screen,
+    cli::{Check, Place},
     local_api::{Reply, Request, client::ask},
-    platform::desktop,
-    session::ScreenSettings,
+    screen::{ScreenSettings, desktop, problem},
 };
 
 const COMPOSITOR: &str = "Wayland compositor available";
@@ -18,8 +17,7 @@ pub(super) fn run(place: &Place) -> Vec<Check> {
     if let Some(choice) = chosen {
         let screen = ScreenSettings::at(place.folder.vnc_socket());
         screen.choose(Some(choice));
-        let why = screen::problem(&place.platform, Some(&screen));
-        let result = match why {
+        let result = match problem(&place.platform, &screen) {
             Some(why) => Err(format!("{why} Start it, or run rpi-connect screen wayland")),
             None => sign_in(&screen),
         };
@@ -29,7 +27,7 @@ pub(super) fn run(place: &Place) -> Vec<Check> {
     if let Some(size) = virtual_screen.filter(|_| desktop::compositors().is_empty()) {
         let screen = ScreenSettings::at(place.folder.vnc_socket());
         screen.choose_virtual(size);
-        let why = screen::problem(&place.platform, Some(&screen));
+        let why = problem(&place.platform, &screen);
         return vec![Check::of(VIRTUAL, why.map_or(Ok(()), Err))];
     }
     let compositor = if desktop::compositors().is_empty() {
@@ -57,13 +55,11 @@ fn services(place: &Place) -> Result<(), String> {
     // The daemon may have been given another socket.
     let why = match ask(&place.folder.socket(), &Request::Status) {
         Ok(Reply::Status(status)) => status.vnc_reason,
-        _ => screen::problem(&place.platform, Some(&ScreenSettings::at(place.folder.vnc_socket()))),
+        _ => problem(&place.platform, &ScreenSettings::at(place.folder.vnc_socket())),
     };
-    match (why, service::screen_state(place)) {
+    match (why, unit::is_on(&place.folder, &place.platform)) {
         (Some(why), _) => Err(format!("{why} rpi-connect vnc on starts it where it has a unit")),
-        (None, Some(false)) => {
-            Err(format!("{} is not enabled and active; run rpi-connect vnc on", service::SCREEN_UNIT))
-        }
+        (None, Some(false)) => Err(format!("{NAME} is not enabled and active; run rpi-connect vnc on")),
         (None, _) => Ok(()),
     }
 }

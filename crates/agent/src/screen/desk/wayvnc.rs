@@ -1,7 +1,7 @@
 //! A WayVNC that this device runs for one display of a desktop.
 
 use super::{LOOK, private_folder, program};
-use crate::session::vnc_server::{ScreenError, Server};
+use crate::screen::vnc_server::{ScreenError, Server};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

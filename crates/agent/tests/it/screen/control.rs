@@ -1,6 +1,6 @@
 //! Screen sharing as the daemon allows, counts, reports and ends it.
 
-use super::{
+use crate::{
     device::{Device, Machine},
     fake_server::{FakeServer, Seen},
 };

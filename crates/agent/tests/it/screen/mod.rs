@@ -1,0 +1,7 @@
+//! Screen sharing.
+
+mod commands;
+mod control;
+mod session;
+mod virtual_screen;
+mod x11;
