@@ -121,6 +121,13 @@ dependencies() {
 # The page's own code, then the browser scenarios.
 types() { npm run --silent check && node_modules/.bin/tsc -p tests/browser; }
 
+# What the Lite agent says, that the screen's code is not in it, and what it shares with the full one. With all of the
+# workspace named, as above, only the agent is built again; its programs are replaced by `programs`.
+lite() {
+    cargo nextest run --workspace --exclude bramble-bench --no-default-features --test it --no-fail-fast \
+        -E 'package(bramble-agent) and test(/^(lite|cli|session|control|local_socket)::/)'
+}
+
 documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps; }
 
 # With --tests the same features are chosen as for the tests, so that nothing is built twice.
@@ -149,6 +156,7 @@ PATH="$PATH:$(scripts/cargo-tool.sh --where)"
 export PATH
 
 checks
+stage "Lite agent: tests" count_nextest lite
 stage documentation count_check documentation
 stage dependencies count_check dependencies
 if stage programs count_check programs; then
