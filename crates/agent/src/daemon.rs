@@ -214,7 +214,7 @@ struct Arguments {
     #[arg(short, long)]
     verbose: bool,
     #[command(flatten)]
-    screen: screen::Arguments,
+    screen: screen::ScreenArguments,
     /// Detach from the terminal, say "ready" and close standard output
     #[arg(long, hide = true)]
     background: bool,

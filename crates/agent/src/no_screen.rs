@@ -30,12 +30,12 @@ pub(crate) struct Screen(Infallible);
 
 /// The unit of the daemon names it in both builds.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ScreenArguments {
     #[arg(long = "socket", hide = true)]
     _socket: Option<PathBuf>,
 }
 
-pub(crate) fn at(_folder: &StateFolder, _arguments: Arguments) -> Option<ScreenSettings> {
+pub(crate) fn at(_folder: &StateFolder, _arguments: ScreenArguments) -> Option<ScreenSettings> {
     None
 }
 

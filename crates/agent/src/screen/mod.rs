@@ -30,7 +30,7 @@ use std::path::PathBuf;
 
 /// The daemon's arguments that concern the screen.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ScreenArguments {
     /// The VNC server's Unix socket
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -38,6 +38,6 @@ pub(crate) struct Arguments {
 
 /// The desktop's VNC server; `None` in a build without screen sharing.
 #[expect(clippy::unnecessary_wraps, reason = "as in the Lite build")]
-pub(crate) fn at(folder: &StateFolder, arguments: Arguments) -> Option<ScreenSettings> {
+pub(crate) fn at(folder: &StateFolder, arguments: ScreenArguments) -> Option<ScreenSettings> {
     Some(ScreenSettings::at(arguments.socket.unwrap_or_else(|| folder.vnc_socket())))
 }
