@@ -1,6 +1,6 @@
 //! A VNC server of this machine, on a Unix socket or a loopback port, and whether it may be talked to.
 
-use crate::platform::desktop;
+use super::desktop;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use std::fs;

@@ -3,7 +3,7 @@
 //! descriptor, so they are written here: a library would be the larger part, and would wait for ever for a
 //! compositor that stands still.
 
-use crate::platform::desktop;
+use crate::screen::desktop;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;

@@ -57,8 +57,16 @@ impl OwnWayVnc {
     }
 }
 
+/// A program that is killed as soon as this process is gone, however it went. `setpriv` (util-linux) asks the kernel
+/// for that, and becomes the program.
+fn with_this_process(name: &str) -> Command {
+    let mut command = program("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", name]);
+    command
+}
+
 fn spawn(folder: &Path, socket: &Path, display: &Path, output: &str) -> Result<Child, ScreenError> {
-    program("wayvnc")
+    with_this_process("wayvnc")
         .args(["--config=/dev/null", "--render-cursor", "--unix-socket"])
         .arg(format!("--output={output}"))
         .arg(socket)
@@ -120,6 +128,7 @@ fn chosen(line: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 
     #[test]
     fn the_display_is_read_from_the_command_line() {
@@ -134,5 +143,28 @@ mod tests {
         for line in [&b""[..], b"wayvnc\0-u\0/run/vnc.sock\0", b"wayvnc\0-o\0", b"\xff\0-o\0DSI-1\0"] {
             assert_eq!(chosen(line), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn what_was_started_ends_with_its_parent_also_if_that_is_killed() {
+        // The kernel goes by the thread that started it, so that one can end in the process's place.
+        let thread = std::thread::spawn(|| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let _inside = runtime.enter();
+            let child = with_this_process("sleep").arg("20").spawn().expect("starts");
+            let id = child.id().expect("runs");
+            let name = || std::fs::read_to_string(format!("/proc/{id}/comm")).expect("it is there");
+            while name() != "sleep\n" {
+                std::thread::yield_now();
+            }
+            // Nobody is left who could end it in an orderly way.
+            std::mem::forget(child);
+            id
+        });
+        let id = thread.join().expect("no panic");
+        let process = i32::try_from(id).ok().and_then(Pid::from_raw).expect("a process");
+        let (_, status) = waitpid(Some(process), WaitOptions::empty()).expect("waits").expect("ended");
+        assert_eq!(status.terminating_signal(), Some(Signal::KILL.as_raw()), "{status:?}");
     }
 }
