@@ -5,6 +5,7 @@ use crate::{
     device::Machine,
 };
 use serde_json::Value;
+use std::process::Command;
 
 const NO_SCREEN: &str = "Screen sharing is not supported by this version of rpi-connect: it is the Lite build, which \
                          has none. The full one has it\n";
@@ -81,8 +82,9 @@ fn nothing_of_the_screen_is_in_the_programs() {
         "VNC server",
     ];
     for program in [env!("CARGO_BIN_EXE_rpi-connect"), env!("CARGO_BIN_EXE_rpi-connectd")] {
-        let bytes = std::fs::read(program).expect("reads");
-        let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        // Much faster in a hundred megabytes than a test without optimisation.
+        let grep = |text: &str| Command::new("grep").args(["-qaF", text, program]).status().expect("runs");
+        let has = |text: &str| grep(text).success();
         assert!(has("13bramble_agent7session") && has("settings.toml"), "this finds what is there");
         let left: Vec<_> = gone.iter().filter(|text| has(text)).collect();
         assert!(left.is_empty(), "{program} has {left:?}");
