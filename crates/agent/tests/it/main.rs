@@ -1,4 +1,8 @@
 //! The agent's integration tests.
+#![cfg_attr(
+    not(feature = "screen"),
+    allow(dead_code, reason = "the screen's tests use some of the tools alone")
+)]
 
 mod artefact;
 mod bus;
