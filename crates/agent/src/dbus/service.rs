@@ -52,9 +52,7 @@ impl Object {
         match timeout(UNIT_TIME, run).await {
             Ok(Ok(done)) => done.map(|_| ()).map_err(fdo::Error::Failed),
             Ok(Err(crash)) => Err(failed(&crash)),
-            Err(_) => {
-                Err(fdo::Error::Failed("systemd takes too long to switch WayVNC's unit".to_owned()))
-            }
+            Err(_) => Err(fdo::Error::Failed("systemd takes too long to switch WayVNC's unit".to_owned())),
         }
     }
 }

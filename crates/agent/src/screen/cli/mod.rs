@@ -64,7 +64,8 @@ pub(crate) struct Report {
 /// Looks at what a shared screen needs; what nobody wants need not work.
 pub(crate) fn report(place: &Place, runtime: &tokio::runtime::Runtime) -> Report {
     let wanted = place.folder.settings().is_ok_and(|settings| settings.vnc);
-    let mut report = Report { supported: true, lines: vec![SUPPORTED], displays: Vec::new(), checks: Vec::new() };
+    let mut report =
+        Report { supported: true, lines: vec![SUPPORTED], displays: Vec::new(), checks: Vec::new() };
     if wanted {
         report.displays = runtime.block_on(checks::displays(place));
         report.checks = checks::run(place);
