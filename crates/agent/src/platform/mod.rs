@@ -5,6 +5,7 @@
 //! their own. How to add to it: one file per source, one method here.
 
 mod board;
+pub mod desktop;
 mod os;
 mod serial;
 

@@ -2,13 +2,12 @@
 //! bytes between it and a browser. All of the agent that a Lite build goes without is here, and what the rest
 //! asks of it is what this page and `cli` show; `no_screen.rs` answers the same questions there.
 //!
-//! It is: what is behind a session (`stream`, `rfb`, `vnc_server`), which screen that is (`settings`, `desk`,
-//! `desktop`), whether there is one (`presence`), and the commands (`cli`).
+//! It is: what is behind a session (`stream`, `rfb`, `vnc_server`), which screen that is (`settings`, `desk`),
+//! whether there is one (`presence`), and the commands (`cli`).
 //! It is not: the peer connection, nor who may see the screen.
 
 pub(crate) mod cli;
 mod desk;
-mod desktop;
 mod presence;
 mod rfb;
 mod settings;
@@ -24,6 +23,7 @@ pub(crate) use stream::Screen;
 pub(crate) use unit::switch_unit;
 pub use vnc_server::ScreenError;
 
+use crate::platform::desktop;
 use crate::state::StateFolder;
 use clap::Args;
 use std::path::PathBuf;

@@ -74,7 +74,6 @@ fn nothing_of_the_screen_is_in_the_programs() {
         "6screen3rfb",
         "6screen4desk",
         "6screen8presence",
-        "WAYLAND_DISPLAY",
         "RFB 003.008",
         "wayvnc",
         "HEADLESS-1",

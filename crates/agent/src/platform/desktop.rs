@@ -1,6 +1,6 @@
 //! The desktop of this user: the Wayland compositors that run, and the program that shares them.
 
-use crate::platform::Platform;
+use super::Platform;
 use rustix::{
     fd::OwnedFd,
     io::Errno,
@@ -19,25 +19,25 @@ const WAYVNC: &str = "usr/bin/wayvnc";
 const SWAY: &str = "usr/bin/sway";
 
 /// Whether a virtual screen can be started.
-pub(super) fn has_sway(platform: &Platform) -> bool {
+pub fn has_sway(platform: &Platform) -> bool {
     platform.root().join(SWAY).exists()
 }
 
 /// Whether the VNC server is installed.
-pub(super) fn has_wayvnc(platform: &Platform) -> bool {
+pub fn has_wayvnc(platform: &Platform) -> bool {
     platform.root().join(WAYVNC).exists()
 }
 
 /// The sockets of the compositors that answer: the one that the environment names, else all of the runtime
 /// folder.
-pub(super) fn compositors() -> Vec<PathBuf> {
+pub fn compositors() -> Vec<PathBuf> {
     let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let named = env::var_os("WAYLAND_DISPLAY").filter(|name| !name.is_empty());
     found(runtime.as_deref(), named.as_deref().map(Path::new))
 }
 
 /// Those whose sockets are in this folder.
-pub(super) fn compositors_in(runtime: &Path) -> Vec<PathBuf> {
+pub fn compositors_in(runtime: &Path) -> Vec<PathBuf> {
     found(Some(runtime), None)
 }
 
