@@ -18,6 +18,7 @@ mod kept;
 mod lite;
 mod local_socket;
 mod network;
+#[cfg(feature = "screen")]
 mod notifications;
 mod peer;
 mod relay;

@@ -3,7 +3,7 @@
 use super::{
     device::Machine,
     fake_server::{FakeServer, SOON},
-    x11::x_server,
+    screen::x11::x_server,
 };
 use bramble_agent::dbus::SessionBus;
 use bramble_wire::{

@@ -4,4 +4,4 @@ mod commands;
 mod control;
 mod session;
 mod virtual_screen;
-mod x11;
+pub mod x11;
