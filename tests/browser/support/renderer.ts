@@ -34,10 +34,11 @@ async function rendererOf(page: Page): Promise<number> {
 /** Stops the page's process for four fifths of the time, until what is handed out is called. */
 export async function slowDown(page: Page): Promise<() => void> {
   const pid = await rendererOf(page);
+  let tick = 0;
   const timer = setInterval(() => {
-    process.kill(pid, "SIGSTOP");
-    setTimeout(() => process.kill(pid, "SIGCONT"), 80);
-  }, 100);
+    process.kill(pid, tick % 5 === 4 ? "SIGCONT" : "SIGSTOP");
+    tick += 1;
+  }, 20);
   return () => {
     clearInterval(timer);
     process.kill(pid, "SIGCONT");
