@@ -5,6 +5,8 @@ import { create, given, invite, joined, more } from "./support/organisation.ts";
 import { Shell } from "./support/shell.ts";
 import { anotherBrowser, expect, fillSignIn, row, signIn, test } from "./support/world.ts";
 
+// Document: "Create an organisation", and all personal devices come along. The first one starts no trial here:
+// billing is off unless the operator says otherwise.
 test("an organisation is made, and all personal devices come along", async ({ page, person, device }) => {
   void device;
   await signIn(page, person);
@@ -16,6 +18,7 @@ test("an organisation is made, and all personal devices come along", async ({ pa
   await expect(row(page)).toHaveCount(0);
 });
 
+// Document: "Transfer a device" into an organisation, "Invite a user", the role "Member", "Remove a user".
 test("somebody is invited, reaches the devices, and is cut off when removed", async ({ page, browser, server, mail, person }) => {
   test.setTimeout(120_000);
   const root = await given(server, page, person, "Garden");
@@ -52,6 +55,7 @@ test("somebody is invited, reaches the devices, and is cut off when removed", as
   await device.stop();
 });
 
+// Document: "Change a user's role".
 test("a role changes while somebody has the page open, and the last administrator stays", async ({ page, browser, server, mail, person }) => {
   const root = await given(server, page, person, "Harbour");
   const cat = await server.person("Cat");

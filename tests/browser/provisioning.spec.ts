@@ -26,6 +26,7 @@ async function register(server: Server, token: string, fields: object): Promise<
   expect(answer.status, await answer.text()).toBe(201);
 }
 
+// Document: "Create management API access tokens", and device identities.
 test("a token is made, used and revoked; identities are listed and deleted", async ({ page, server, person }, info) => {
   test.setTimeout(180_000);
   const artefacts = String(info.config.metadata["artefacts"]);

@@ -18,6 +18,7 @@ async function setUp(page: Page): Promise<void> {
   await expect(heading(page)).toHaveText("Recovery codes");
 }
 
+// Document: "Require two-factor authentication", on and off, the days of grace, and that they begin anew.
 test("a banner in the days of grace, nothing after them, and the days begin anew", async ({ page, browser, server, mail, person }, info) => {
   test.setTimeout(180_000);
   const artefacts = String(info.config.metadata["artefacts"]);

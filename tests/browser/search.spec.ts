@@ -1,3 +1,4 @@
+// Document: "Search and filter devices".
 // The search bar of the Devices tab: by keyboard, by pointer, without JavaScript, and how fast it is.
 import type { Page } from "@playwright/test";
 import { type Described, link } from "./support/fleet.ts";

@@ -23,6 +23,7 @@ async function makeKey(page: Page, description: string, name: string, tags: stri
   return key;
 }
 
+// Document: "Tag devices", also the tip that a tag in the list is a filter.
 test("an administrator tags a device; a member sees it at once, filters by it and cannot change it", async ({ page, browser, server, mail, person }) => {
   const root = await given(server, page, person, "Garden");
   await link(server, root, [{ name: "Greenhouse", tags: ["kiosk"] }, { name: "Shed" }]);
@@ -59,6 +60,7 @@ test("an administrator tags a device; a member sees it at once, filters by it an
   await other.context().close();
 });
 
+// Document: "Create auth keys", and mail to administrators about new devices.
 test("several keys at once: a device comes with the name and tags of its key, and everybody sees it", async ({ page, browser, server, mail, person }, info) => {
   test.setTimeout(120_000);
   const root = await given(server, page, person, "Kiosks");
@@ -98,6 +100,7 @@ test("several keys at once: a device comes with the name and tags of its key, an
   await other.context().close();
 });
 
+// Document: "View the audit log", its columns, its filter and "Download CSV".
 test("the audit log says who did what, shows chosen actions alone, and is downloaded as shown", async ({ page, browser, server, mail, person }) => {
   test.setTimeout(120_000);
   const root = await given(server, page, person, "Harbour");
@@ -149,6 +152,7 @@ test("the audit log says who did what, shows chosen actions alone, and is downlo
   await other.context().close();
 });
 
+// Document: "Change a user's role", the role "Administrator".
 test("a role changes both ways while the other one has a page open", async ({ page, browser, server, mail, person }) => {
   const root = await given(server, page, person, "Orchard");
   await link(server, root, [{ name: "Press" }]);
