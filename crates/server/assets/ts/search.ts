@@ -4,8 +4,11 @@ import { showResults } from "./live";
 import { join, lastWord, takeFilters, withoutUnfinished } from "./search-query";
 import { type Suggestion, Suggestions } from "./suggestions";
 
-/** Milliseconds of quiet before the server is asked: a fast typist's keys are further apart. */
-const QUIET = 25;
+/** Milliseconds after a key in which a next one is waited for before results are asked for. A question that is overtaken is
+ *  called off, so this only keeps together what comes at once. */
+const TOGETHER = 3;
+/** Milliseconds of quiet before suggestions are asked for, which must not hold up the results. */
+const QUIET = 60;
 
 class Search {
   private readonly suggestions: Suggestions;
@@ -113,7 +116,7 @@ class Search {
     this.suggest();
     if (step) return this.run(true);
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.run(false), QUIET);
+    this.timer = setTimeout(() => this.run(false), TOGETHER);
   }
 
   private takeFilters(all: boolean): boolean {
