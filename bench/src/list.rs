@@ -1,10 +1,10 @@
 //! The Devices tab of an organisation with very many devices: the list under load, searches, and typing in a browser.
 
+use crate::browser;
 use crate::report::{Row, Target, median, p99};
 use bramble_testkit::{Person, TestServer, stock};
 use serde::Deserialize;
 use std::time::{Duration, Instant};
-use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -123,15 +123,7 @@ async fn typed(engine: &str, server: &TestServer, person: &Person, list: &Pages,
     let order = serde_json::json!({
         "url": server.url(), "email": person.email, "password": person.password, "path": list.path,
     });
-    let output = Command::new("node")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/search.mjs"))
-        .arg(order.to_string())
-        .output()
-        .await
-        .expect("node runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the browser's part failed: {said}");
-    let it: Typed = serde_json::from_slice(&output.stdout).expect("the browser's part answers");
+    let it: Typed = browser::measured("search.mjs", &order).await;
     let first = format!("first look at the list of {count} devices, everything it loads, {engine}");
     let [middle, worst] = [median(it.key_to_results_ms.clone()), p99(it.key_to_results_ms)];
     let key = |which: &str| format!("key typed to its results shown, {count} devices, {engine}, {which}");

@@ -4,6 +4,7 @@
 //! what was missed. How to add to it: a function that returns rows, called in [`main`].
 
 mod api;
+mod browser;
 mod identities;
 mod idle;
 mod image;

@@ -1,9 +1,9 @@
 //! Screen sharing in a browser, beside noVNC through websockify.
 
+use crate::browser;
 use crate::report::{Row, Target, median};
 use bramble_testkit::{TestDevice, TestServer};
 use serde::Deserialize;
-use tokio::process::Command;
 
 /// By how much a picture may take longer than through websockify, where it takes longer than this.
 const TIMES_WEBSOCKIFY: f64 = 1.3;
@@ -32,15 +32,7 @@ pub async fn measure() -> Vec<Row> {
         "url": server.url(), "email": person.email, "password": person.password, "agent": device.pid(),
         "socket": device.home().join("run/rpi-connect-wayvnc.sock"),
     });
-    let output = Command::new("node")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/screen.mjs"))
-        .arg(order.to_string())
-        .output()
-        .await
-        .expect("node runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the browser's part failed: {said}");
-    let it: Measured = serde_json::from_slice(&output.stdout).expect("the browser's part answers");
+    let it: Measured = browser::measured("screen.mjs", &order).await;
     let beside = median(it.beside_ms);
     let name = format!("full screen of 1280×720 shown (noVNC through websockify: {beside:.0} ms)");
     let most = SHOWN.max(TIMES_WEBSOCKIFY * beside);

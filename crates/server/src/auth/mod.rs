@@ -17,7 +17,7 @@ pub mod signed_in;
 pub mod throttle;
 
 pub use api_token::ApiToken;
-pub use by::By;
+pub use by::{By, Right};
 pub use device::Device;
 pub use fresh::Fresh;
 pub use password::Passwords;

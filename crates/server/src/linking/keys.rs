@@ -5,7 +5,7 @@ use super::LinkingError;
 use crate::accounts;
 use crate::app::App;
 use crate::audit::{self, Actor};
-use crate::auth::{ApiToken, By, SignedIn};
+use crate::auth::{ApiToken, By, Right, SignedIn};
 use bramble_model::account::{Deed, Standing};
 use bramble_model::audit::Action;
 use bramble_model::auth_key::TtlDays;
@@ -15,7 +15,7 @@ use bramble_store::auth_keys::{AuthKey, NewAuthKey};
 use bramble_store::device_search::Slice;
 use bramble_store::{StoreError, Tx};
 use bramble_wire::device_api::AccountKind;
-use bramble_wire::{AccountId, ApiTokenId, AuthKeyId, UserId};
+use bramble_wire::{AccountId, AuthKeyId, UserId};
 use time::Duration;
 
 /// How long a personal account's used and expired keys stay in the list.
@@ -57,7 +57,7 @@ pub async fn create_auth_key(
     wish: Wish,
 ) -> Result<MadeKey, LinkingError> {
     let standing = may_manage(app, by, account).await?;
-    make(app, &Actor::person(by), Maker::Person(by.user), (account, standing.kind), wish).await
+    make(app, &Actor::person(by), By::from(by).right(), (account, standing.kind), wish).await
 }
 
 /// Makes a personal key for a person, by the operator's command line.
@@ -69,7 +69,7 @@ pub async fn create_auth_key_as_operator(
 ) -> Result<MadeKey, LinkingError> {
     let account = accounts::personal_account(app, person).await?.ok_or(LinkingError::NotFound)?;
     let wish = Wish { description: description.to_owned(), ttl, device_name: None, tags: Tags::default() };
-    make(app, &Actor::operator(), Maker::Operator, (account, AccountKind::Personal), wish).await
+    make(app, &Actor::operator(), Right::Operator, (account, AccountKind::Personal), wish).await
 }
 
 /// Makes a key for an organisation, by the operator's command line.
@@ -78,36 +78,19 @@ pub async fn create_organisation_key_as_operator(
     organisation: AccountId,
     wish: Wish,
 ) -> Result<MadeKey, LinkingError> {
-    make(app, &Actor::operator(), Maker::Operator, (organisation, AccountKind::Organisation), wish).await
+    make(app, &Actor::operator(), Right::Operator, (organisation, AccountKind::Organisation), wish).await
 }
 
 /// Makes a key for the organisation of a program.
 pub(super) async fn create_as_program(app: &App, by: &ApiToken, wish: Wish) -> Result<MadeKey, LinkingError> {
-    let maker = Maker::Program(by.id);
-    make(app, &Actor::program(by), maker, (by.account, AccountKind::Organisation), wish).await
-}
-
-/// Whose right is looked up again before the key is made.
-#[derive(Debug, Clone, Copy)]
-enum Maker {
-    Person(UserId),
-    Program(ApiTokenId),
-    Operator,
-}
-
-impl Maker {
-    fn user(self) -> Option<UserId> {
-        match self {
-            Self::Person(user) => Some(user),
-            Self::Program(_) | Self::Operator => None,
-        }
-    }
+    let right = By::from(by).right();
+    make(app, &Actor::program(by), right, (by.account, AccountKind::Organisation), wish).await
 }
 
 async fn make(
     app: &App,
     actor: &Actor,
-    maker: Maker,
+    right: Right,
     (account, kind): (AccountId, AccountKind),
     wish: Wish,
 ) -> Result<MadeKey, LinkingError> {
@@ -127,21 +110,7 @@ async fn make(
         description: description.clone(),
         expires_at: now + wish.ttl.duration(),
     };
-    let tx = app.store.begin().await?;
-    if !tx.lock_account(account).await? {
-        return Err(LinkingError::NotFound);
-    }
-    // Again under the lock, so that whoever was removed, or whose token was revoked, a moment ago makes none.
-    match maker {
-        Maker::Person(person) => {
-            let standing = tx.standing(person, account, now).await?;
-            standing.filter(|s| s.may(Deed::ManageKeys)).ok_or(LinkingError::NotFound)?;
-        }
-        Maker::Program(token) => {
-            tx.api_token(account, token).await?.ok_or(LinkingError::NotFound)?;
-        }
-        Maker::Operator => {}
-    }
+    let tx = right.begin(app, account, Deed::ManageKeys).await?;
     if kind == AccountKind::Personal {
         make_room(app, &tx, account, actor).await?;
     }
@@ -152,7 +121,10 @@ async fn make(
         description: description.clone(),
         device_name: Some(device_name).filter(|name| !name.is_empty()),
         tags: wish.tags,
-        created_by: maker.user(),
+        created_by: match right {
+            Right::Person(user) => Some(user),
+            Right::Program(..) | Right::Operator => None,
+        },
         created_by_name: actor.name().to_owned(),
         created_at: now,
         expires_at: made.expires_at,

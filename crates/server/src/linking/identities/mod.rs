@@ -11,10 +11,9 @@ pub mod proof;
 pub use exchange::exchange;
 
 use super::LinkingError;
-use crate::accounts;
 use crate::app::App;
 use crate::audit::{self, Actor};
-use crate::auth::{ApiToken, SignedIn};
+use crate::auth::{ApiToken, By, Right, SignedIn};
 use crate::devices;
 use bramble_model::account::Deed;
 use bramble_model::audit::Action;
@@ -25,7 +24,7 @@ use bramble_store::device_search::Slice;
 use bramble_store::devices::Device;
 use bramble_store::organisation_keys::Change;
 use bramble_store::{StoreError, Tx};
-use bramble_wire::{AccountId, ApiTokenId, DeviceIdentityId, UserId};
+use bramble_wire::{AccountId, DeviceIdentityId};
 use proof::PublicKey;
 
 /// Somebody who proved that they manage the identities of an organisation.
@@ -36,45 +35,23 @@ pub struct Keeper {
     right: Right,
 }
 
-/// What is looked up again before something changes.
-#[derive(Debug, Clone, Copy)]
-enum Right {
-    Person(UserId),
-    Program(ApiTokenId),
-    Operator,
-}
-
 impl Keeper {
     /// A program.
     pub fn program(token: &ApiToken) -> Self {
-        let right = Right::Program(token.id);
-        Self { account: token.account, actor: Actor::program(token), right }
+        let by = By::from(token);
+        Self { account: token.account, actor: by.actor(), right: by.right() }
     }
 
     /// A person, if their standing in the account is enough.
     pub async fn person(app: &App, by: &SignedIn, account: AccountId) -> Result<Self, LinkingError> {
         super::keys::may_manage(app, by, account).await?;
-        Ok(Self { account, actor: Actor::person(by), right: Right::Person(by.user) })
+        let by = By::from(by);
+        Ok(Self { account, actor: by.actor(), right: by.right() })
     }
 
-    /// Begins a change: the organisation is locked, and the right looked up again under the lock, so that
-    /// whoever was removed, or whose token was revoked, a moment ago changes nothing.
+    /// Begins a change, with the right looked up again under the organisation's lock.
     async fn begin(&self, app: &App) -> Result<Tx, LinkingError> {
-        let tx = app.store.begin().await?;
-        if !tx.lock_account(self.account).await? {
-            return Err(LinkingError::NotFound);
-        }
-        match self.right {
-            Right::Person(user) => {
-                let standing = tx.standing(user, self.account, app.clock.now()).await?;
-                accounts::admit(standing, Deed::ManageKeys)?;
-            }
-            Right::Program(token) => {
-                tx.api_token(self.account, token).await?.ok_or(LinkingError::NotFound)?;
-            }
-            Right::Operator => {}
-        }
-        Ok(tx)
+        Ok(self.right.begin(app, self.account, Deed::ManageKeys).await?)
     }
 }
 
