@@ -41,18 +41,10 @@ pub(super) fn routes() -> Router<Ctx> {
 #[template(path = "devices/show.html")]
 struct Show {
     frame: Frame,
-    device: Device,
-    row: DeviceRow,
-    linked: Moment,
-    sessions: Vec<SessionRow>,
-    deployments: Vec<DeploymentRow>,
-    may_manage: bool,
-    /// How wrong its clock is.
-    clock: Option<String>,
-    /// The newer version that its client could have.
-    update: Option<&'static str>,
+    panel: Panel,
 }
 
+/// What changes while somebody looks.
 #[derive(Template)]
 #[template(path = "devices/panel.html")]
 struct Panel {
@@ -107,10 +99,10 @@ async fn look(app: &App, who: &SignedIn, id: &str) -> Result<Panel, DeviceError>
 
 async fn show(who: SignedIn, State(app): State<Ctx>, Path(id): Path<String>) -> Response {
     match look(&app, &who, &id).await {
-        Ok(Panel { device, row, linked, sessions, deployments, may_manage, clock, update }) => {
-            let frame = frames::of_account(&app, &who, device.account, "Devices").live(device.account);
-            let shown = Show { frame, device, row, linked, sessions, deployments, may_manage, clock, update };
-            web::page(StatusCode::OK, &shown)
+        Ok(panel) => {
+            let account = panel.device.account;
+            let frame = frames::of_account(&app, &who, account, "Devices").live(account);
+            web::page(StatusCode::OK, &Show { frame, panel })
         }
         Err(error) => unwell(&app, &who, error),
     }
