@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The same for its first word, where there is another look.
+const GREETS_WITHIN: Duration = Duration::from_secs(1);
+
 const GONE: &str = "The desktop's VNC server ended the connection.";
 const SILENT: &str = "The desktop's VNC server does not answer.";
 const ASKS: &str = "The desktop's VNC server asks for a password, and this device has none for it. Set it on the device with: rpi-connect screen vnc ADDRESS --password-file FILE";
@@ -20,6 +23,22 @@ pub(super) async fn sign_in(server: &Server, password: Option<SecretText>) -> Re
     let stream = server.connect().map_err(|error| error.to_string())?;
     let tried = tokio::time::timeout(PATIENCE, shake_hands(&stream, password)).await;
     tried.unwrap_or(Err(SILENT)).map_err(str::to_owned)
+}
+
+/// Whether it greets. One that only listens may be about to end: WayVNC does where its display is not there yet.
+pub(super) async fn greets(server: &Server) -> bool {
+    let Ok(stream) = server.connect() else { return false };
+    let greeting = async {
+        let mut heard = [0; 4];
+        loop {
+            poll_fn(|cx| stream.poll_read_ready(cx)).await?;
+            match stream.try_read(&mut heard) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read.map(|read| read > 0 && heard[..read] == b"RFB "[..read]),
+            }
+        }
+    };
+    tokio::time::timeout(GREETS_WITHIN, greeting).await.is_ok_and(|it: io::Result<bool>| it.unwrap_or(false))
 }
 
 async fn shake_hands(stream: &Stream, password: Option<SecretText>) -> Result<(), &'static str> {

@@ -148,7 +148,10 @@ impl Visit {
                     // One side may have come to its end; the other has more to say.
                     Some(seen) = self.peer.seen.recv() => self.see(seen),
                     Some(output) = self.output.recv() => self.take(output),
-                    else => panic!("both sides ended before {what}"),
+                    else => panic!(
+                        "both sides ended before {what}: told {:?}, control {:?}, reports {:?}",
+                        self.told, self.control, self.reports
+                    ),
                 }
             }
         };

@@ -2,6 +2,7 @@
 
 use super::{LOOK, private_folder, program};
 use crate::screen::vnc_server::{ScreenError, Server};
+use crate::screen::vnc_try;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -37,7 +38,7 @@ impl OwnWayVnc {
         let folder = private_folder(beside)?;
         let socket = folder.path().join("vnc.sock");
         let mut process = spawn(folder.path(), &socket, display, output)?;
-        while Server::Socket(socket.clone()).look().is_err() {
+        while !vnc_try::greets(&Server::Socket(socket.clone())).await {
             if Instant::now() >= until {
                 return Err(ScreenError::NoWayVnc);
             }

@@ -87,9 +87,13 @@ async fn the_server_hears_when_the_vnc_server_comes_and_goes_and_why() {
 
 #[tokio::test]
 async fn a_vnc_server_that_is_killed_is_missed_although_its_name_stays() {
-    let (server, _machine, mut vnc, device) = linked().await;
+    let (server, machine, mut vnc, device) = linked().await;
     server.nth_where(1, "unavailable", is("unavailable")).await;
+    device.stop().await;
+    // There before the daemon, which then looks at nothing that was made just now.
     vnc.start();
+    let screen = ScreenSettings::at(&vnc.path);
+    let device = machine.start_with(|options| options.screen = Some(screen)).await;
     server.nth_where(1, "enabled", is("enabled")).await;
     vnc.listener = None;
     assert!(vnc.path.exists());
