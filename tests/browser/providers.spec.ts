@@ -1,11 +1,11 @@
 // Signing in with another provider: a real one, from a package, on loopback.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { look } from "./support/look.ts";
 import { given, invite } from "./support/organisation.ts";
-import { freePort, Running } from "./support/programs.ts";
+import { freePort, removeFolder, Running } from "./support/programs.ts";
 import { Server } from "./support/server.ts";
 import { anotherBrowser, expect, fillSignIn, test as base } from "./support/world.ts";
 
@@ -34,7 +34,7 @@ const test = base.extend<Corp>({
     await use(server);
     await provider.end("SIGTERM");
     await server.stop();
-    rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
+    await removeFolder(folder);
   },
 });
 

@@ -4,7 +4,7 @@ import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Device } from "./device.ts";
-import { run, Running } from "./programs.ts";
+import { removeFolder, run, Running } from "./programs.ts";
 
 /** sway does not run as root. */
 const NOBODY = 65534;
@@ -114,6 +114,6 @@ export class Desktop {
   async stop(): Promise<void> {
     await this.wayvnc?.end("SIGTERM");
     await this.sway.end("SIGKILL");
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20 });
+    await removeFolder(this.folder);
   }
 }

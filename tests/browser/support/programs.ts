@@ -1,8 +1,9 @@
 // The real programs, each on ports and folders of its own.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 
 const folder = process.env["BRAMBLE_BIN_DIR"] ?? join(import.meta.dirname, "../../../target/debug");
 
@@ -25,6 +26,37 @@ export function freePort(): Promise<number> {
 /** Kilobytes of memory that a process uses. */
 export function memoryOf(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
+
+/** Process ids of what lives in a folder: of all that was started with it, or with one in it, as home. */
+function livingIn(folder: string): number[] {
+  const lives = (pid: number): boolean => {
+    try {
+      const home = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").find((variable) => variable.startsWith("HOME="));
+      return home === `HOME=${folder}` || (home ?? "").startsWith(`HOME=${folder}/`);
+    } catch {
+      return false;
+    }
+  };
+  return readdirSync("/proc").map(Number).filter((pid) => pid > 0 && lives(pid));
+}
+
+/**
+ * Removes a folder with everything in it, and what still lives there before: a terminal whose compositor is gone has a
+ * shell that writes its history, and Node's own repetitions do not look for new files.
+ */
+export async function removeFolder(folder: string): Promise<void> {
+  for (const until = Date.now() + 10_000; ; ) {
+    const alive = livingIn(folder);
+    try {
+      for (const pid of alive) process.kill(pid, "SIGKILL");
+      rmSync(folder, { recursive: true, force: true });
+      if (alive.length === 0) return;
+    } catch (error) {
+      if (Date.now() > until) throw error;
+    }
+    await nextTurn();
+  }
 }
 
 export interface Finished {

@@ -1,11 +1,11 @@
 // A desktop of TigerVNC, an X server and VNC server in one, whose clipboard is the extended one.
 import { expect } from "@playwright/test";
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { freePort, Running } from "./programs.ts";
+import { freePort, removeFolder, Running } from "./programs.ts";
 
 const run = promisify(execFile);
 /** Bytes of a clipboard that it takes; by itself it takes a quarter of a megabyte. */
@@ -51,6 +51,6 @@ export class TigerVnc {
   async stop(): Promise<void> {
     await this.owner?.end("SIGTERM");
     await this.server.end("SIGTERM");
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20 });
+    await removeFolder(this.folder);
   }
 }

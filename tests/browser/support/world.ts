@@ -2,11 +2,12 @@
 // they are needed.
 import { test as base, expect, type Browser, type BrowserContextOptions, type Page } from "@playwright/test";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Device } from "./device.ts";
 import { Mailbox } from "./mail.ts";
+import { removeFolder } from "./programs.ts";
 import { type Person, Server } from "./server.ts";
 
 interface Worker {
@@ -25,7 +26,7 @@ export const test = base.extend<Each, Worker>({
     async ({}, use) => {
       const folder = mkdtempSync(join(tmpdir(), "bramble-browser-"));
       await use(folder);
-      rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
+      await removeFolder(folder);
     },
     { scope: "worker" },
   ],

@@ -1,9 +1,9 @@
 // A real X11 desktop without a screen: an X server, x11vnc, and a window that keeps what is typed.
 import { expect } from "@playwright/test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort, Running } from "./programs.ts";
+import { freePort, removeFolder, Running } from "./programs.ts";
 
 /** The colour of the window, and of everything there is. */
 export const COLOUR = [200, 30, 90];
@@ -64,6 +64,6 @@ export class X11 {
 
   async stop(): Promise<void> {
     for (const part of this.parts) await part.end("SIGTERM");
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20 });
+    await removeFolder(this.folder);
   }
 }
