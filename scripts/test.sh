@@ -73,11 +73,12 @@ count_node() {
     failed=$((failed + bad))
 }
 
-# Playwright's list reporter ends with "  2 failed", "  1 skipped", "  31 passed (1.2m)", each on a line.
+# Playwright's list reporter ends with "  2 failed", "  1 skipped", "  31 passed (1.2m)", each on a line, once for each
+# run.
 count_playwright() {
     local line
     line=$(sed 's/\x1b\[[0-9;]*m//g' "$1")
-    number() { grep -oE "^ +[0-9]+ $1" <<<"$line" | tail -n 1 | grep -oE '[0-9]+' || echo 0; }
+    number() { awk -v what="$1" '/^ +[0-9]+ / && $2 " " $3 " " $4 ~ "^" what { sum += $1 } END { print sum + 0 }' <<<"$line"; }
     passed=$((passed + $(number passed)))
     failed=$((failed + $(number failed) + $(number flaky) + $(number interrupted)))
     skipped=$((skipped + $(number skipped) + $(number 'did not run')))

@@ -3,7 +3,7 @@ import { isRunning } from "./support/device.ts";
 import { Shell } from "./support/shell.ts";
 import { expect, row, signIn, test } from "./support/world.ts";
 
-test("the server dies and comes back: the session lives on, the device is back within 5 s", async ({ page, server, person, device }) => {
+test("the server dies and comes back: the session lives on, the device is back within 5 s", { tag: "@alone" }, async ({ page, server, person, device }) => {
   await signIn(page, person);
   const shell = await Shell.choose(page, row(page));
   const terminal = await shell.run("tty");

@@ -24,9 +24,11 @@ export default defineConfig({
   testDir: ".",
   // Pictures are taken when they are asked for.
   grepInvert: process.env["BRAMBLE_PICTURES"] ? undefined : /@readme/,
-  outputDir: join(artefacts, "failures"),
+  // Emptied by each run.
+  outputDir: join(artefacts, process.env["BRAMBLE_FAILURES"] ?? "failures"),
   metadata: { artefacts },
-  // Each worker has a server of its own. Two cores carry no more than one browser with its neighbours.
+  // Each worker has a server of its own. `scripts/browser-tests.sh` takes two for what mostly waits; what measures a
+  // time or memory is tagged "@alone" and runs with nothing beside it.
   workers: 1,
   fullyParallel: false,
   retries: 0,

@@ -61,7 +61,7 @@ test("the picture is the desktop's, and typing arrives there", async ({ page, de
   await expect.poll(async () => (await device.connect("status")).stdout).toContain("(0 sessions active)");
 });
 
-test("the screen is there within a second of the click, and three viewers, one of them slow, cost little memory", async ({ page, context, device, desktop }) => {
+test("the screen is there within a second of the click, and three viewers, one of them slow, cost little memory", { tag: "@alone" }, async ({ page, context, device, desktop }) => {
   const memory = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${device.pid}/status`, "utf8"))?.[1]);
   const screen = await ScreenWindow.choose(page, row(page));
   const taken = await screen.page.evaluate(() => performance.getEntriesByName("bramble:click-to-screen")[0]?.duration ?? Infinity);

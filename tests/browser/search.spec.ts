@@ -130,7 +130,7 @@ test("without JavaScript it is a form", async ({ browser, server, page, person }
   await other.context().close();
 });
 
-test("results come within 100 ms of the last key", async ({ page, server, person }) => {
+test("results come within 100 ms of the last key", { tag: "@alone" }, async ({ page, server, person }) => {
   test.setTimeout(120_000);
   const many = Array.from({ length: 150 }, (_, at) => ({ name: `kiosk ${at}`, tags: ["kiosk", `floor-${at % 10}`] }));
   await fleet(server, page, person, many);

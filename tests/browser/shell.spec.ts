@@ -44,7 +44,7 @@ test("only with the keyboard", async ({ page }) => {
 
 // Directly the server has no part in it; through the relay every byte passes it.
 for (const path of ["direct", "relayed"] as const) {
-  test(`a flood keeps device and server small and is stopped by Ctrl+C at once, ${path}`, async ({ page, device, server }) => {
+  test(`a flood keeps device and server small and is stopped by Ctrl+C at once, ${path}`, { tag: "@alone" }, async ({ page, device, server }) => {
     test.setTimeout(120_000);
     const href = await row(page).getByRole("link").first().getAttribute("href");
     const shell = await Shell.open(page, `${href}/shell${path === "relayed" ? "?relay=udp" : ""}`);

@@ -80,7 +80,7 @@ class Slow {
   }
 }
 
-test("a script goes from the page to the device, and the page says that it succeeded", async ({ page, person, target }) => {
+test("a script goes from the page to the device, and the page says that it succeeded", { tag: "@alone" }, async ({ page, person, target }) => {
   test.setTimeout(120_000);
   const artefact = await target.artefact("hello", '#!/bin/sh\necho "hello from the device"\n');
   await signIn(page, person);
