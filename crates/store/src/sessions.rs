@@ -195,6 +195,11 @@ impl Store {
 }
 
 impl Tx {
+    /// A session.
+    pub async fn session(&self, id: SessionId) -> Result<Option<Session>> {
+        Ok(Entity::find_by_id(id.0).one(&self.inner).await?.as_ref().and_then(session))
+    }
+
     /// Adds a session.
     pub async fn insert_session(&self, new: NewSession) -> Result<()> {
         let row = ActiveModel {

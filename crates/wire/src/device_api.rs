@@ -335,6 +335,10 @@ pub struct WhoAmI {
 pub struct SessionIds {
     /// Session ids.
     pub ids: Vec<SessionId>,
+    /// The device's client has started since it last said this: what ran before is gone for good. Not said by the
+    /// original client, nor in the answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarted: bool,
 }
 
 /// `GET /client/ice-servers` (ours): the STUN and TURN servers that a session of this device would get,

@@ -51,6 +51,10 @@ pub struct OpenSession {
     /// tells it that this session's input goes nowhere.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub watch: bool,
+    /// The session that the same window had before and goes on from by itself: a desktop that came back, a shell that
+    /// the device kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<SessionId>,
 }
 
 /// 201 of `POST /sessions`.
@@ -258,6 +262,9 @@ pub enum BrowserEvent {
     End {
         /// A sentence for people.
         reason: String,
+        /// Whether the window may ask for another one by itself.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
     /// The session could not start.
     Error {

@@ -247,9 +247,9 @@ impl DeviceApi {
     }
 
     /// Names the running sessions and hears which of them may go on.
-    pub async fn sync(&self, ids: Vec<SessionId>) -> Result<Vec<SessionId>, CallError> {
-        let answer: SessionIds =
-            read(self.send(Method::POST, "/client/sessions/sync", Some(&SessionIds { ids })).await?)?;
+    pub async fn sync(&self, ids: Vec<SessionId>, restarted: bool) -> Result<Vec<SessionId>, CallError> {
+        let said = SessionIds { ids, restarted };
+        let answer: SessionIds = read(self.send(Method::POST, "/client/sessions/sync", Some(&said)).await?)?;
         Ok(answer.ids)
     }
 

@@ -270,9 +270,11 @@ async fn report(shared: &Shared, credential: &Credential) -> &'static str {
             }
             if !synced {
                 let before = shared.sessions.ids();
-                if let Some(known) = refusal_is_final(credential.api.sync(before.clone()).await)? {
+                let restarted = !shared.synced.load(Ordering::Relaxed);
+                if let Some(known) = refusal_is_final(credential.api.sync(before.clone(), restarted).await)? {
                     shared.sessions.keep_only(&before, &known);
                 }
+                shared.synced.store(true, Ordering::Relaxed);
                 synced = true;
             }
             Ok::<(), CallError>(())

@@ -24,7 +24,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -102,6 +102,8 @@ pub struct Shared {
     pub standing: watch::Sender<()>,
     /// By how many seconds this device's clock is ahead of the server's; 0 while that is not much.
     pub clock_off: AtomicI64,
+    /// Whether the server has heard from this process what it runs.
+    pub(crate) synced: AtomicBool,
     /// An update may wait.
     pub deploy: Notify,
     /// One sign-in at a time.
@@ -133,6 +135,7 @@ impl Shared {
             changed: Notify::new(),
             standing: watch::Sender::new(()),
             clock_off: AtomicI64::new(0),
+            synced: AtomicBool::new(false),
             deploy: Notify::new(),
             signing_in: tokio::sync::Mutex::new(()),
             settings: Mutex::new(settings),

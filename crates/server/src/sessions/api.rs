@@ -88,7 +88,7 @@ async fn events(
         if last == Some(LAST) {
             return Err(ApiFailure::not_found());
         }
-        let end = BrowserEvent::End { reason: session.reason.unwrap_or_default() };
+        let end = super::end_event(session.reason.unwrap_or_default());
         return Ok(stream_of(stream::iter([line(LAST, &end)])));
     }
     let last = last.and_then(|last| last.parse::<usize>().ok());

@@ -1,6 +1,6 @@
 //! What a device calls about its sessions.
 
-use super::{SessionError, of_device, relay_id, signalling, tell_ended};
+use super::{RESTARTED, SessionError, of_device, relay_id, signalling, tell_ended};
 use crate::accounts;
 use crate::app::{App, Ctx};
 use crate::auth::Device;
@@ -140,7 +140,7 @@ async fn transfer(
 /// device no longer runs are over; offers that it has not fetched are announced again.
 async fn sync(
     State(app): State<Ctx>,
-    DeviceBody(device, SessionIds { ids }): DeviceBody<SessionIds>,
+    DeviceBody(device, SessionIds { ids, restarted }): DeviceBody<SessionIds>,
 ) -> Result<Json<SessionIds>, ApiFailure> {
     let ids: Vec<_> = ids.into_iter().take(MAX_SYNC).collect();
     let mut go_on = Vec::new();
@@ -148,6 +148,7 @@ async fn sync(
         let runs = ids.contains(&session.id);
         let over = match session.state {
             _ if !may_go_on(&app, &session).await? => Some("Your access to the device was withdrawn."),
+            Stands::Connected if !runs && restarted => Some(RESTARTED),
             Stands::Connected if !runs => Some("The device no longer runs this session."),
             _ => None,
         };
@@ -160,7 +161,7 @@ async fn sync(
     for id in app.signalling.unfetched(device.id) {
         app.link.send(device.id, Command::Session { id });
     }
-    Ok(Json(SessionIds { ids: go_on }))
+    Ok(Json(SessionIds { ids: go_on, restarted: false }))
 }
 
 /// Whether the person may still reach the device, and is still signed in where the session was opened, and whether

@@ -50,6 +50,8 @@ const ENDED_BY_ADMINISTRATOR: &str = "The session was ended from the device's pa
 pub const FILES_FORBIDDEN: &str = "An administrator switched file transfer off for this organisation.";
 /// Why a session ends with the sign-in of its browser.
 const SIGNED_OUT: &str = "You are no longer signed in where you opened this session.";
+/// Why sessions end that ran in a client of the device that was killed.
+const RESTARTED: &str = "The device's client was restarted.";
 /// Why a session ends when its browser says so.
 const CLOSED: &str = "The session was closed in the browser.";
 
@@ -208,19 +210,50 @@ pub async fn open(app: &App, by: &SignedIn, wish: &OpenSession) -> Result<Sessio
         web_session: by.session,
         opened_at: now,
     };
-    tx.insert_session(new).await?;
+    tx.insert_session(new.clone()).await?;
+    if !goes_on(&tx, &new, wish.former, now).await? {
+        record_start(app, &tx, by, &device, wish).await?;
+    }
+    tx.commit().await?;
+    app.live.tell(Change { account: device.account, device: Some(device.id) });
+    tracing::info!(session.id = %id, device.id = %device.id, kind = wish.kind.as_str(), "session opened");
+    Ok(SessionOpened { id, ice_servers: app.relay_ice_servers(id, Side::Browser) })
+}
+
+/// Whether this is the same window's next attempt to get back to what it had: the audit log has one line for all of
+/// them. It is believed only of the same person, in the same sign-in, to the same device of the same organisation and
+/// for the same purpose, and for as long as a browser may hear of the former's end. Whoever has signed in again
+/// meanwhile, or came back later, leaves a line of their own.
+async fn goes_on(
+    tx: &Tx,
+    new: &NewSession,
+    former: Option<SessionId>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(former) = former else { return Ok(false) };
+    let Some(former) = tx.session(former).await? else { return Ok(false) };
+    Ok(former.id != new.id
+        && former.user == new.user
+        && former.web_session == Some(new.web_session)
+        && (former.account, former.device) == (new.account, new.device)
+        && (former.kind, former.watching) == (new.kind, new.watching)
+        && former.ended_at.is_none_or(|at| now < at + END_TOLD))
+}
+
+async fn record_start(
+    app: &App,
+    tx: &Tx,
+    by: &SignedIn,
+    device: &Device,
+    wish: &OpenSession,
+) -> Result<(), StoreError> {
     let action = match wish.kind {
         SessionKind::Shell if wish.watch => Action::ShellWatched,
         SessionKind::Shell => Action::ShellStarted,
         SessionKind::Vnc => Action::ScreenStarted,
         SessionKind::Files => Action::FilesStarted,
     };
-    let subject = audit::device(&device);
-    audit::record(app, &tx, device.account, &Actor::person(by), action, subject, "").await?;
-    tx.commit().await?;
-    app.live.tell(Change { account: device.account, device: Some(device.id) });
-    tracing::info!(session.id = %id, device.id = %device.id, kind = wish.kind.as_str(), "session opened");
-    Ok(SessionOpened { id, ice_servers: app.relay_ice_servers(id, Side::Browser) })
+    audit::record(app, tx, device.account, &Actor::person(by), action, audit::device(device), "").await
 }
 
 fn reachable(app: &App, device: &Device, kind: SessionKind) -> Result<(), SessionError> {
@@ -399,11 +432,16 @@ fn tell(app: &App, ended: &[Session], reason: &str, failed: bool) {
         let reason = reason.to_owned();
         app.link.send(session.device, Command::EndSession { id: session.id, reason: reason.clone() });
         app.relay_end_session(session.id);
-        let last = if failed { BrowserEvent::Error { reason } } else { BrowserEvent::End { reason } };
+        let last = if failed { BrowserEvent::Error { reason } } else { end_event(reason) };
         app.signalling.end(session.id, last, app.clock.now());
         app.live.tell(Change { account: session.account, device: Some(session.device) });
         tracing::info!(session.id = %session.id, device.id = %session.device, "session ended");
     }
+}
+
+/// What a browser hears of an end. Where nobody wanted it, the window may begin anew.
+fn end_event(reason: String) -> BrowserEvent {
+    BrowserEvent::End { again: reason == RESTARTED, reason }
 }
 
 /// The live sessions of a device with the names of their people, for its page.

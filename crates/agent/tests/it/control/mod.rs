@@ -52,11 +52,13 @@ fn unavailable(status: StatusCode) -> Prescribed {
 #[tokio::test]
 async fn after_a_lost_link_it_is_back_and_reports_anew() {
     let (server, _machine, device) = linked().await;
-    server.nth(1, Method::POST, "/client/sessions/sync").await;
+    let first = server.nth(1, Method::POST, "/client/sessions/sync").await;
+    assert_eq!(first.body, json!({ "ids": [], "restarted": true }), "what ran before this process is gone");
     server.hang_up();
     server.nth(2, Method::GET, "/events").await;
     server.nth(2, Method::POST, "/me").await;
-    server.nth(2, Method::POST, "/client/sessions/sync").await;
+    let second = server.nth(2, Method::POST, "/client/sessions/sync").await;
+    assert_eq!(second.body, json!({ "ids": [] }), "the same process");
     device.subscribed().await;
     device.stop().await;
 }

@@ -24,6 +24,8 @@ const WAITED = 300_000;
 const STEADY = 20_000;
 
 let session: ScreenSession | undefined;
+/** The session that this window had last. */
+let lastId = "";
 /** The attempts to get back to a desktop that is gone. */
 let attempts: Attempts | undefined;
 let steady: ReturnType<typeof setTimeout> | undefined;
@@ -50,7 +52,7 @@ function goBack(why: string): void {
   clearTimeout(steady);
   attempts ??= new Attempts(
     performance.now() + WAITED,
-    () => connect(begin()),
+    () => connect(begin(undefined, lastId)),
     () => {
       forget();
       view.show("error", `${lastReason} The desktop did not come back within five minutes.`);
@@ -136,6 +138,7 @@ function connect(beginning: Beginning): void {
     options(),
   );
   session = mine;
+  void beginning.opened.then(({ id }) => (lastId = id), () => undefined);
   void mine.start(beginning);
 }
 

@@ -13,10 +13,10 @@ export interface Beginning {
 
 const { device = "", kind = "shell" } = document.body.dataset;
 
-/** Asks for a session, of the window's own kind unless another is named. */
-export function begin(wanted: string = kind): Beginning {
+/** Asks for a session, of the window's own kind unless another is named; `former` is the one that it goes on from. */
+export function begin(wanted: string = kind, former = ""): Beginning {
   if (wanted === kind) mark("start");
-  const opened = open(device, wanted, wanted === "shell" && invitation !== undefined);
+  const opened = open(device, wanted, wanted === "shell" && invitation !== undefined, former);
   const certificate = RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" } as EcKeyGenParams);
   // Whoever takes them sees the failure; until then it is nobody's.
   opened.catch(() => undefined);

@@ -13,6 +13,8 @@ const CONNECT_WITHIN = 15_000;
 const BEGIN_WITHIN = 10_000;
 /** Milliseconds without an answer to a heartbeat after which the connection counts as interrupted. */
 const SILENCE = 2 * HEARTBEAT + 2_000;
+/** Milliseconds without one after which the server is asked whether it knows more: the device may have begun anew. */
+const DOUBT = 1_500;
 /** Unanswered heartbeats that are remembered: more than fit into the silence that ends a session. */
 const MOST_PINGS = 16;
 /** Milliseconds that an interrupted connection may take to come back. Browsers give up after 16 s. */
@@ -74,6 +76,7 @@ export abstract class Link {
   private control: RTCDataChannel | undefined;
   private deadline: ReturnType<typeof setTimeout> | undefined;
   private beat: ReturnType<typeof setInterval> | undefined;
+  private doubt: ReturnType<typeof setTimeout> | undefined;
   private readonly queue: (Uint8Array<ArrayBuffer> | string)[] = [];
   /** When each unanswered heartbeat left. */
   private readonly pinged = new Map<number, number>();
@@ -210,9 +213,16 @@ export abstract class Link {
         if (peer.remoteDescription) this.add(peer, candidate);
         else this.remote.push(candidate);
       },
-      end: (reason, failed) => {
-        if (this.channel?.readyState === "open") setTimeout(() => this.end(reason, false), LAST_WORD);
-        else this.end(reason, failed);
+      end: (reason, failed, again) => {
+        // What runs is not ended by a server that cannot be asked.
+        if (failed && this.stands) return;
+        const over = (failed: boolean): void => {
+          this.mayReturn = again && this.stands;
+          this.end(reason, failed);
+        };
+        const silent = this.stands && performance.now() - this.heardAt > DOUBT;
+        if (this.channel?.readyState === "open" && !silent) setTimeout(() => over(false), LAST_WORD);
+        else over(failed);
       },
     };
   }
@@ -250,6 +260,7 @@ export abstract class Link {
 
   private heard(): void {
     this.heardAt = performance.now();
+    if (this.doubt !== undefined) this.trust();
     if (this.state === "interrupted" && this.peer?.connectionState === "connected") this.recover();
   }
 
@@ -273,6 +284,18 @@ export abstract class Link {
     this.seq += 1;
     if (this.pinged.size < MOST_PINGS) this.pinged.set(this.seq, performance.now());
     this.sayControl({ type: "ping", seq: this.seq });
+    if (this.stands) this.doubt ??= setTimeout(() => this.askServer(), DOUBT);
+  }
+
+  /** No answer yet: hears from the server, until there is one, whether there will be any. */
+  private askServer(): void {
+    if (this.stands && this.peer) this.signalling?.listen(this.fromDevice(this.peer));
+  }
+
+  private trust(): void {
+    clearTimeout(this.doubt);
+    this.doubt = undefined;
+    if (this.stands) this.signalling?.stopListening();
   }
 
   private heartbeat(): void {
@@ -381,6 +404,7 @@ export abstract class Link {
     this.state = "over";
     clearTimeout(this.deadline);
     clearInterval(this.beat);
+    clearTimeout(this.doubt);
     if (telling) this.signalling?.close();
     else this.signalling?.stopListening();
     const peer = this.peer;

@@ -24,8 +24,8 @@ export interface Opened {
 export interface FromDevice {
   answer(sdp: string): void;
   candidate(candidate: RTCIceCandidateInit): void;
-  /** It is over, or could not begin; `failed` tells which. */
-  end(reason: string, failed: boolean): void;
+  /** It is over, or could not begin; `failed` tells which, and `again` whether another may be asked for at once. */
+  end(reason: string, failed: boolean, again: boolean): void;
 }
 
 /** Milliseconds that a request may take. */
@@ -80,9 +80,10 @@ async function send(method: string, address: string, body?: unknown, keepalive =
   return answer;
 }
 
-/** Asks for a session. */
-export async function open(device: string, kind: string, watch = false): Promise<Opened> {
-  const answer = await send("POST", "/sessions", { device_id: device, kind, ...(watch && { watch }) });
+/** Asks for a session; `former` is the one that this window had before and goes on from. */
+export async function open(device: string, kind: string, watch = false, former = ""): Promise<Opened> {
+  const wish = { device_id: device, kind, ...(watch && { watch }), ...(former && { former }) };
+  const answer = await send("POST", "/sessions", wish);
   const body: unknown = await answer.json();
   if (typeof body !== "object" || body === null || !("id" in body) || typeof body.id !== "string") {
     throw new Refused("The server's answer was not understood. Reload the page; the server may have been updated.");
@@ -110,6 +111,7 @@ export class Signalling {
 
   /** Hears what the server passes on until `stopListening`. */
   listen(device: FromDevice): void {
+    this.stopListening();
     const source = new EventSource(`${this.base}/events`);
     this.source = source;
     const on = (name: string, heard: (data: Record<string, unknown>) => void): void => {
@@ -131,11 +133,11 @@ export class Signalling {
       const candidate = data["candidate"];
       if (typeof candidate === "object" && candidate !== null) device.candidate({ ...candidate });
     });
-    on("end", (data) => device.end(sentence(data["reason"], "The session ended."), false));
-    on("error", (data) => device.end(sentence(data["reason"], "The session could not start."), true));
+    on("end", (data) => device.end(sentence(data["reason"], "The session ended."), false, data["again"] === true));
+    on("error", (data) => device.end(sentence(data["reason"], "The session could not start."), true, false));
     source.onerror = (event) => {
       if (event instanceof MessageEvent || source.readyState !== EventSource.CLOSED) return;
-      device.end("The server no longer knows this session.", true);
+      device.end("The server no longer knows this session.", true, false);
     };
   }
 

@@ -32,6 +32,8 @@ const body = document.body;
 const name = body.dataset["name"] ?? "the device";
 
 let session: Session | undefined;
+/** The session that this window had last. */
+let lastId = "";
 let toldDeaf = -Infinity;
 let leaving = false;
 /** The shell that this window had and may get back. */
@@ -70,7 +72,7 @@ function goBack(): void {
   attempts?.stop();
   attempts = new Attempts(
     performance.now() + KEPT,
-    () => connect(begin()),
+    () => connect(begin(undefined, lastId)),
     () => {
       forget();
       view.show("error", "The connection to the device was lost and did not come back in two minutes. The shell has ended.");
@@ -202,6 +204,7 @@ function connect(beginning: Beginning): void {
     invitation,
   );
   session = mine;
+  void beginning.opened.then(({ id }) => (lastId = id), () => undefined);
   void mine.start(beginning);
 }
 

@@ -158,3 +158,39 @@ async fn a_browser_that_comes_back_late_hears_how_its_session_ended() {
     desk.clock.advance(Duration::minutes(10));
     assert_eq!(ann.listen(&session).await.err(), Some(StatusCode::NOT_FOUND), "once, not for ever");
 }
+
+#[tokio::test]
+async fn a_client_that_began_anew_ends_what_ran_before_and_one_that_came_back_does_not() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let ann = desk.person("ann").await;
+        let mut device = desk.device(&ann, "s1").await.online().await;
+        let session = connected(&ann, &mut device).await;
+        let other = desk.device(&ann, "s2").await;
+        let sync = "/client/sessions/sync";
+        // Another device's client began anew; then the same client came back after a lost link.
+        other.call("POST", sync, json!({ "ids": [], "restarted": true })).await;
+        let kept = device.call("POST", sync, json!({ "ids": [session] })).await.json();
+        assert_eq!(kept, json!({ "ids": [session] }));
+        // What it says that it runs, it runs.
+        let kept = device.call("POST", sync, json!({ "ids": [session], "restarted": true })).await.json();
+        assert_eq!(kept["ids"], json!([session]));
+
+        // A window that hears nothing from the device listens here again.
+        let mut heard = ann.listen(&session).await.expect("a stream");
+        let kept = device.call("POST", sync, json!({ "ids": [], "restarted": true })).await.json();
+        assert_eq!(kept["ids"], json!([]));
+        let end = loop {
+            let (name, data) = heard.next().await.expect("an end");
+            if name == "end" {
+                break data;
+            }
+        };
+        let end: Value = serde_json::from_str(&end).expect("JSON");
+        assert_eq!(
+            end,
+            json!({ "type": "end", "reason": "The device's client was restarted.", "again": true })
+        );
+        ended_at_the_device(&mut device, &session).await;
+    }
+}

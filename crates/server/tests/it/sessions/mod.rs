@@ -255,3 +255,50 @@ async fn what_somebody_asked_for_is_done_although_they_left() {
     drop(request);
     ended_at_the_device(&mut device, &session).await;
 }
+
+#[tokio::test]
+async fn a_window_that_goes_back_by_itself_has_one_line_in_the_audit_log() {
+    for engine in Engine::BOTH {
+        let desk = Desk::on(engine).await;
+        let (ann, eve) = (desk.person("ann").await, desk.person("eve").await);
+        let device = desk.device(&ann, "s1").await.online().await;
+        let other = desk.device(&ann, "s2").await.online().await;
+        let hers = desk.device(&eve, "s3").await.online().await;
+        let lines = async || {
+            let all = desk.audit(ann.account).await;
+            all.iter().filter(|line| *line == "Remote shell session started").count()
+        };
+        let again = async |person: &Person, device: &Device, former: &str| {
+            let wish = json!({ "device_id": device.id, "kind": "shell", "former": former });
+            let opened = person.fetch("POST", "/sessions", wish).await;
+            assert_eq!(opened.status, StatusCode::CREATED, "{}", opened.body);
+            let session = opened.text("id");
+            person.fetch("DELETE", &format!("/sessions/{session}"), Value::Null).await;
+            session
+        };
+        let mut session = open(&ann, &device).await;
+        for _ in 0..3 {
+            session = again(&ann, &device, &session).await;
+        }
+        assert_eq!(lines().await, 1);
+
+        // Not of this sign-in, of nobody, of another person, of another device, for something else.
+        let elsewhere = ann.elsewhere(&desk).await;
+        again(&elsewhere, &device, &session).await;
+        assert_eq!(lines().await, 2);
+        again(&ann, &device, &SessionId(uuid::Uuid::nil()).to_string()).await;
+        assert_eq!(lines().await, 3);
+        let of_eve = open(&eve, &hers).await;
+        again(&ann, &device, &of_eve).await;
+        assert_eq!(lines().await, 4);
+        again(&ann, &other, &session).await;
+        assert_eq!(lines().await, 5);
+        let watch = json!({ "device_id": device.id, "kind": "shell", "watch": true, "former": session });
+        assert_eq!(ann.fetch("POST", "/sessions", watch).await.status, StatusCode::CREATED);
+        assert!(desk.audit(ann.account).await.contains(&"Remote shell watched".to_owned()));
+        // Later than a window waits.
+        desk.clock.advance(Duration::minutes(5));
+        again(&ann, &device, &session).await;
+        assert_eq!(lines().await, 6);
+    }
+}
