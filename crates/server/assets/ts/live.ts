@@ -6,6 +6,8 @@ import { bringTimes } from "./times";
 const PACE = 250;
 /** Milliseconds between two requests for a whole list, or for what follows every change. */
 const LIST_PACE = 1_000;
+/** Pixels that a row of a list is high at least. */
+const LEAST_ROW = 40;
 /** Rows asked for at once. */
 const BATCH = 50;
 /** Milliseconds without a stream before the page says so: reconnecting is usually quicker. */
@@ -134,14 +136,26 @@ async function refreshList(list: HTMLElement): Promise<void> {
 }
 
 /** Puts the results of a page with another search in the place of those that are shown, and says how
-    many there are. */
+    many there are. Rows that are not on the screen follow when the others are there: drawing a hundred takes longer
+    than finding them. */
 export function showResults(html: string): string {
   const shown = document.getElementById("results");
   const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("results");
   if (!shown || !fresh) return "";
+  const body = fresh.querySelector("[data-live-rows]");
+  const later = [...(body?.children ?? [])].slice(Math.ceil(innerHeight / LEAST_ROW));
+  for (const row of later) row.remove();
   shown.replaceChildren(...fresh.childNodes);
   settle(shown);
+  if (body && later.length > 0) requestAnimationFrame(() => setTimeout(() => follow(body, later)));
   return shown.querySelector("#device-count, h2")?.textContent?.trim() ?? "";
+}
+
+/** Adds rows to a list that is still there, and was not brought up to date as a whole meanwhile. */
+function follow(body: Element, rows: Element[]): void {
+  if (!body.isConnected) return;
+  body.append(...rows.filter((row) => document.getElementById(row.id) === null));
+  settle(body);
 }
 
 async function refreshPanels(ids: string[] | undefined): Promise<void> {

@@ -4,15 +4,11 @@ import { showResults } from "./live";
 import { join, lastWord, takeFilters, withoutUnfinished } from "./search-query";
 import { type Suggestion, Suggestions } from "./suggestions";
 
-/** Milliseconds after a key in which a next one is waited for before results are asked for. A question that is overtaken is
- *  called off, so this only keeps together what comes at once. */
-const TOGETHER = 3;
 /** Milliseconds of quiet before suggestions are asked for, which must not hold up the results. */
 const QUIET = 60;
 
 class Search {
   private readonly suggestions: Suggestions;
-  private timer: ReturnType<typeof setTimeout> | undefined;
   private asked: AbortController | undefined;
 
   constructor(
@@ -57,7 +53,6 @@ class Search {
 
   /** Shows what the bar says now; `step` makes it a place to go back to. */
   run(step: boolean): void {
-    clearTimeout(this.timer);
     const url = new URL(this.form.action);
     const query = join(this.filters(), step ? this.input.value : withoutUnfinished(this.input.value));
     if (query) url.searchParams.set("query", query);
@@ -112,11 +107,9 @@ class Search {
 
   private typed(event: Event): void {
     if (event instanceof InputEvent && event.isComposing) return;
-    const step = this.takeFilters(false);
+    // Asked for at once: the server looks while the key is drawn. A question that is overtaken is called off.
+    this.run(this.takeFilters(false));
     this.suggest();
-    if (step) return this.run(true);
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.run(false), TOGETHER);
   }
 
   private takeFilters(all: boolean): boolean {
