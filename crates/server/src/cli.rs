@@ -31,14 +31,14 @@ pub fn main() -> ExitCode {
     match (first.as_str(), second.as_str()) {
         ("config", "check") => config_check(&matches),
         ("user", "create") => operate(&matches, user_create(&matches)),
-        ("user", "list") => operate(&matches, Ok(Request::UserList)),
+        ("user", "list") => operate(&matches, Ok(user_list(&matches))),
         ("user", "disable") => operate(&matches, Ok(user_disable(&matches))),
         ("user", "enable") => operate(&matches, Ok(Request::UserEnable { email: text(&matches, "email") })),
         ("user", "reset-2fa") => {
             operate(&matches, Ok(Request::UserResetTwoFactor { email: text(&matches, "email") }))
         }
         ("org", "create") => operate(&matches, Ok(org_create(&matches))),
-        ("org", "list") => operate(&matches, Ok(Request::OrgList)),
+        ("org", "list") => operate(&matches, org_list(&matches)),
         ("org", "billing") => operate(&matches, org_billing(&matches)),
         ("auth-key", "create") => operate(&matches, keys::auth_key_create(&matches)),
         ("token", "create") => operate(&matches, keys::token_create(&matches)),
@@ -75,7 +75,7 @@ pub fn command() -> Command {
         .subcommand(
             group("user", "People")
                 .subcommand(user_create_command())
-                .subcommand(operators(Command::new("list").about("List everybody who has an account")))
+                .subcommand(list("List everybody who has an account, by address: a thousand at a time", "EMAIL"))
                 .subcommand(user_disable_command())
                 .subcommand(person("enable", "Let somebody in again who was disabled"))
                 .subcommand(person("reset-2fa", "Remove app and passkeys of somebody who lost them")),
@@ -83,7 +83,7 @@ pub fn command() -> Command {
         .subcommand(
             group("org", "Organisations")
                 .subcommand(org_create_command())
-                .subcommand(operators(Command::new("list").about("List every organisation")))
+                .subcommand(list("List every organisation: a thousand at a time", "ID"))
                 .subcommand(org_billing_command()),
         )
         .subcommand(group("auth-key", "Keys that link a device").subcommand(keys::auth_key_create_command()))
@@ -125,10 +125,21 @@ fn person(name: &'static str, about: &'static str) -> Command {
     operators(Command::new(name).about(about)).arg(required("email", "EMAIL", "Their address"))
 }
 
+/// A list in parts; each says what the next begins after.
+fn list(about: &'static str, what: &'static str) -> Command {
+    let after = "Go on after this one; the part before says after which";
+    operators(Command::new("list").about(about))
+        .arg(Arg::new("after").long("after").value_name(what).help(after))
+}
+
 fn user_disable_command() -> Command {
     let force = "Also if an organisation is left without an administrator who can sign in";
-    person("disable", "Keep somebody out: sign them out everywhere and end their sessions")
-        .arg(switch("force", force))
+    let about =
+        "Keep somebody out: sign them out everywhere, end their sessions, take back their invitations";
+    let more = "Keep somebody out: sign them out everywhere, end their sessions, take back the invitations that they \
+                sent. What they made for organisations stays: auth keys and API tokens that still work are \
+                named, for administrators to decide.";
+    person("disable", about).long_about(more).arg(switch("force", force))
 }
 
 fn org_create_command() -> Command {
@@ -291,6 +302,17 @@ fn user_create(matches: &ArgMatches) -> Result<Request, String> {
         password,
         verified: matches.get_flag("verified"),
     })
+}
+
+fn user_list(matches: &ArgMatches) -> Request {
+    Request::UserList { after: text(matches, "after") }
+}
+
+fn org_list(matches: &ArgMatches) -> Result<Request, String> {
+    let after = matches.get_one::<String>("after").map(|id| {
+        id.parse().map_err(|_| format!("“{id}” is not the id of an organisation. See `bramble org list`."))
+    });
+    Ok(Request::OrgList { after: after.transpose()? })
 }
 
 fn user_disable(matches: &ArgMatches) -> Request {

@@ -39,10 +39,10 @@ pub struct Person {
     pub created_at: i64,
 }
 
-/// Everybody by address, and whether there are more than one answer lists.
-pub async fn list_people(app: &App) -> Result<(Vec<Person>, bool), StoreError> {
+/// Everybody by address, or those who come after an address, and whether there are more than one answer lists.
+pub async fn list_people(app: &App, after: &str) -> Result<(Vec<Person>, bool), StoreError> {
     let mut people = Vec::new();
-    let mut after = String::new();
+    let mut after = text::fold(after);
     loop {
         let users = app.store.users(&after, PAGE).await?;
         let Some(last) = users.last() else { return Ok((people, false)) };

@@ -41,7 +41,11 @@ pub enum Request {
         verified: bool,
     },
     /// `bramble user list`.
-    UserList,
+    UserList {
+        /// Only those whose address comes after this one.
+        #[serde(default)]
+        after: String,
+    },
     /// `bramble user disable`.
     UserDisable {
         /// Address.
@@ -68,7 +72,11 @@ pub enum Request {
         administrator: String,
     },
     /// `bramble org list`.
-    OrgList,
+    OrgList {
+        /// Only those whose id comes after this one.
+        #[serde(default)]
+        after: Option<AccountId>,
+    },
     /// `bramble org billing`.
     OrgBilling {
         /// Which.
@@ -126,12 +134,12 @@ impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::UserCreate { .. } => "UserCreate",
-            Self::UserList => "UserList",
+            Self::UserList { .. } => "UserList",
             Self::UserDisable { .. } => "UserDisable",
             Self::UserEnable { .. } => "UserEnable",
             Self::UserResetTwoFactor { .. } => "UserResetTwoFactor",
             Self::OrgCreate { .. } => "OrgCreate",
-            Self::OrgList => "OrgList",
+            Self::OrgList { .. } => "OrgList",
             Self::OrgBilling { .. } => "OrgBilling",
             Self::AuthKeyCreate { .. } => "AuthKeyCreate",
             Self::OrgAuthKeysCreate { .. } => "OrgAuthKeysCreate",
@@ -184,12 +192,12 @@ pub async fn handle(app: &App, request: Request) -> Response {
             let new = NewUser { email, name, password: Password::new(password), verified };
             user_create(app, new).await
         }
-        Request::UserList => people::list(app).await,
+        Request::UserList { after } => people::list(app, &after).await,
         Request::UserDisable { email, force } => people::disable(app, &email, force).await,
         Request::UserEnable { email } => people::enable(app, &email).await,
         Request::UserResetTwoFactor { email } => people::reset_two_factor(app, &email).await,
         Request::OrgCreate { name, administrator } => organisations::create(app, &name, &administrator).await,
-        Request::OrgList => organisations::list(app).await,
+        Request::OrgList { after } => organisations::list(app, after).await,
         Request::OrgBilling { organisation, billing } => {
             organisations::billing(app, organisation, &billing).await
         }

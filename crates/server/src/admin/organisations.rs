@@ -61,8 +61,8 @@ pub(super) async fn billing(app: &App, id: AccountId, word: &str) -> Response {
     Response::done(text, json!({ "id": id, "billing": billing.as_str() }))
 }
 
-pub(super) async fn list(app: &App) -> Response {
-    let (organisations, more) = match operator::list(app).await {
+pub(super) async fn list(app: &App, after: Option<AccountId>) -> Response {
+    let (organisations, next) = match operator::list(app, after).await {
         Ok(found) => found,
         Err(error) => return failed(error),
     };
@@ -81,13 +81,15 @@ pub(super) async fn list(app: &App) -> Response {
             )
         })
         .collect();
-    if lines.is_empty() {
+    if lines.is_empty() && after.is_none() {
         lines.push("There is no organisation yet. See `bramble org create --help`.".to_owned());
+    } else if lines.is_empty() {
+        lines.push("No organisation comes after this one.".to_owned());
     }
-    if more {
-        lines.push("There are more organisations than are listed here.".to_owned());
+    if let Some(next) = next {
+        lines.push(format!("There are more organisations. Go on with `bramble org list --after {next}`."));
     }
-    Response::done(lines.join("\n"), json!({ "organisations": organisations, "more": more }))
+    Response::done(lines.join("\n"), json!({ "organisations": organisations, "next": next }))
 }
 
 fn counted(number: u64, what: &str) -> String {

@@ -8,8 +8,8 @@ use bramble_store::accounts::Account;
 use bramble_store::users::User;
 use serde_json::{Value, json};
 
-pub(super) async fn list(app: &App) -> Response {
-    let (people, more) = match operator::list_people(app).await {
+pub(super) async fn list(app: &App, after: &str) -> Response {
+    let (people, more) = match operator::list_people(app, after).await {
         Ok(found) => found,
         Err(error) => return failed(error),
     };
@@ -26,13 +26,16 @@ pub(super) async fn list(app: &App) -> Response {
             format!("{}  {}  {}", person.email, person.name, marks.join(", ")).trim_end().to_owned()
         })
         .collect();
-    if lines.is_empty() {
+    if lines.is_empty() && after.is_empty() {
         lines.push("Nobody has an account yet.".to_owned());
+    } else if lines.is_empty() {
+        lines.push(format!("No address comes after {after}."));
     }
-    if more {
-        lines.push("There are more people than are listed here.".to_owned());
+    let next = people.last().filter(|_| more).map(|person| &person.email);
+    if let Some(next) = next {
+        lines.push(format!("There are more people. Go on with `bramble user list --after {next}`."));
     }
-    Response::done(lines.join("\n"), json!({ "users": people, "more": more }))
+    Response::done(lines.join("\n"), json!({ "users": people, "next": next }))
 }
 
 async fn find(app: &App, email: &str) -> Result<User, Response> {

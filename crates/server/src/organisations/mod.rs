@@ -93,15 +93,21 @@ pub fn routes() -> Router<Ctx> {
 /// What the caller is to the organisation that a path names, if that is enough for a deed. For the
 /// personal account there is no such path.
 pub async fn enter(app: &App, who: &SignedIn, id: &str, deed: Deed) -> Result<Standing, OrganisationError> {
-    let id: AccountId = id.parse().map_err(|_| OrganisationError::NotFound)?;
-    let standing = accounts::standing(app, who.user, id).await?;
-    let standing = standing
-        .filter(|s| s.kind == bramble_wire::device_api::AccountKind::Organisation)
-        .ok_or(OrganisationError::NotFound)?;
+    let standing = belonging(app, who, id).await?;
     if standing.blocked {
-        return Err(OrganisationError::SecondFactorRequired(id));
+        return Err(OrganisationError::SecondFactorRequired(standing.account));
     }
     if standing.may(deed) { Ok(standing) } else { Err(OrganisationError::NotFound) }
+}
+
+/// What the caller is to the organisation that a path names, also if the rule about second factors keeps them out:
+/// enough to go.
+async fn belonging(app: &App, who: &SignedIn, id: &str) -> Result<Standing, OrganisationError> {
+    let id: AccountId = id.parse().map_err(|_| OrganisationError::NotFound)?;
+    accounts::standing(app, who.user, id)
+        .await?
+        .filter(|s| s.kind == bramble_wire::device_api::AccountKind::Organisation)
+        .ok_or(OrganisationError::NotFound)
 }
 
 /// Makes an organisation; the caller becomes its administrator.

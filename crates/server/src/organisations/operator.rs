@@ -38,16 +38,21 @@ pub struct Listed {
     pub created_at: i64,
 }
 
-/// Organisations by name, and whether there are more than one answer lists.
-pub async fn list(app: &App) -> Result<(Vec<Listed>, bool), StoreError> {
-    let (mut listed, more) = read(app).await?;
+/// Organisations, or those that come after an id, and what to go on after if there are more than one answer lists. Those
+/// of one answer are in the order of their names.
+pub async fn list(
+    app: &App,
+    after: Option<AccountId>,
+) -> Result<(Vec<Listed>, Option<AccountId>), StoreError> {
+    let (mut listed, more) = read(app, after).await?;
+    let next = listed.last().filter(|_| more).map(|last| last.id);
     listed.sort_by_cached_key(|one| (text::fold(&one.name), one.id));
-    Ok((listed, more))
+    Ok((listed, next))
 }
 
-async fn read(app: &App) -> Result<(Vec<Listed>, bool), StoreError> {
+/// By id.
+async fn read(app: &App, mut after: Option<AccountId>) -> Result<(Vec<Listed>, bool), StoreError> {
     let mut listed = Vec::new();
-    let mut after = None;
     loop {
         let page = app.store.organisations(after, PAGE).await?;
         let Some(last) = page.last() else { return Ok((listed, false)) };

@@ -14,7 +14,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use bramble_model::account::{Deed, Standing};
+use bramble_model::account::Standing;
 
 pub(super) fn routes() -> Router<Ctx> {
     Router::new().route("/organisations/{organisation}/leave", get(ask).post(leave))
@@ -25,6 +25,8 @@ pub(super) fn routes() -> Router<Ctx> {
 struct Leave {
     frame: Frame,
     root: String,
+    /// Where whoever stays goes.
+    back: String,
     /// What stays with the organisation, in words.
     stays: Option<String>,
 }
@@ -32,9 +34,15 @@ struct Leave {
 async fn ask(State(app): State<Ctx>, who: SignedIn, Path(id): Path<String>) -> Response {
     match look(&app, &who, &id).await {
         Ok((standing, left)) => {
-            let frame = frames::of_account(&app, &who, standing.account, "Users");
             let root = frames::root(standing.kind, standing.account);
-            page(StatusCode::OK, &Leave { frame, root, stays: left.map(LeftBehind::words) })
+            let stays = left.map(LeftBehind::words);
+            // Whoever is kept out sees none of its tabs.
+            let (frame, back) = if standing.blocked {
+                (frames::personal(&app, &who, ""), format!("{root}/devices"))
+            } else {
+                (frames::of_account(&app, &who, standing.account, "Users"), format!("{root}/users"))
+            };
+            page(StatusCode::OK, &Leave { frame, root, back, stays })
         }
         Err(error) => refused(&app, &who, error),
     }
@@ -45,7 +53,7 @@ async fn look(
     who: &SignedIn,
     id: &str,
 ) -> Result<(Standing, Option<LeftBehind>), OrganisationError> {
-    let standing = organisations::enter(app, who, id, Deed::ViewMembers).await?;
+    let standing = organisations::belonging(app, who, id).await?;
     let left = left_behind::in_organisation(app, who, standing.account).await?;
     Ok((standing, left))
 }

@@ -20,6 +20,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bramble_model::account::Deed;
 use bramble_wire::AccountId;
+use bramble_wire::device_api::AccountKind;
 use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Ctx> {
@@ -45,6 +46,7 @@ struct New {
 struct TwoFactorRequired {
     frame: Frame,
     name: String,
+    root: String,
 }
 
 /// A conflict, in words, with nothing done.
@@ -112,5 +114,6 @@ pub(crate) fn refused(app: &App, who: &SignedIn, error: OrganisationError) -> Re
 pub(crate) fn kept_out(app: &App, who: &SignedIn, id: AccountId) -> Response {
     let entry = who.belongings.iter().find(|entry| entry.account.id == id);
     let name = entry.map(|entry| entry.account.name.clone()).unwrap_or_default();
-    page(StatusCode::FORBIDDEN, &TwoFactorRequired { frame: frames::personal(app, who, ""), name })
+    let root = frames::root(AccountKind::Organisation, id);
+    page(StatusCode::FORBIDDEN, &TwoFactorRequired { frame: frames::personal(app, who, ""), name, root })
 }

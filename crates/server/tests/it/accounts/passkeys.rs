@@ -326,7 +326,7 @@ async fn the_operator_removes_lost_ones() {
     use bramble_server::accounts::operator;
     for engine in Engine::BOTH {
         let (site, _, mut key, _) = with_passkey(engine).await;
-        let (people, _) = operator::list_people(&site.app).await.expect("a list");
+        let (people, _) = operator::list_people(&site.app, "").await.expect("a list");
         assert!(people[0].two_factor);
         let ada = operator::find_person(&site.app, ADA).await.expect("a look").expect("Ada");
         assert!(operator::reset_two_factor(&site.app, &ada).await.expect("done"));

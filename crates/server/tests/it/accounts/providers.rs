@@ -407,7 +407,8 @@ async fn of_many_journeys_of_one_newcomer_one_makes_the_account() {
             let fine = [StatusCode::SEE_OTHER, StatusCode::CONFLICT].contains(&answer.status);
             assert!(fine, "{engine:?}: {} {}", answer.status, answer.body);
         }
-        let (people, _) = bramble_server::accounts::operator::list_people(&site.app).await.expect("reads");
+        let (people, _) =
+            bramble_server::accounts::operator::list_people(&site.app, "").await.expect("reads");
         assert_eq!(people.len(), 1, "{engine:?}");
         assert_eq!(
             sign_in(&mut site.browser(), &provider, Says::person("1", VERA)).await.location(),

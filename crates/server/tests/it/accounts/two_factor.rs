@@ -346,7 +346,7 @@ async fn the_operator_disables_enables_and_resets() {
     use bramble_server::accounts::operator;
     for engine in Engine::BOTH {
         let (site, mut browser, phone, _) = with_phone(engine).await;
-        let (people, more) = operator::list_people(&site.app).await.expect("a list");
+        let (people, more) = operator::list_people(&site.app, "").await.expect("a list");
         assert_eq!((people.len(), people[0].two_factor, people[0].disabled, more), (1, true, false, false));
         let ada = operator::find_person(&site.app, " ADA@example.org").await.expect("a look").expect("Ada");
         assert!(operator::find_person(&site.app, "eve@example.org").await.expect("a look").is_none());

@@ -134,7 +134,9 @@ async fn the_last_one_is_disabled_only_by_force() {
         assert_eq!(json["changed"], true);
         assert_eq!(json["organisations_without_administrator"][0]["id"], shed.to_string());
         assert_ne!(ann.get("/devices").await.status, StatusCode::OK, "{engine:?}");
-        let Response::Done { text, json } = handle(&desk.app, Request::OrgList).await else { panic!() };
+        let Response::Done { text, json } = handle(&desk.app, Request::OrgList { after: None }).await else {
+            panic!()
+        };
         let line = |name: &str| text.lines().find(|line| line.contains(name)).expect("a line").to_owned();
         assert!(line("Shed").ends_with(", no administrator who can sign in"), "{text}");
         assert!(!line("Barn").contains("no administrator"), "{text}");

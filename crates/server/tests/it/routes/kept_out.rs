@@ -38,4 +38,14 @@ async fn whoever_is_kept_out_of_a_device_reads_why() {
         assert!(page.body.contains("Two-factor authentication required") && page.body.contains("Shed"));
         assert!(!page.body.contains("host-s1"), "nothing of the device: {}", page.body);
     }
+
+    // Going is allowed, and the way there is on the page.
+    let leave = format!("/organisations/{shed}/leave");
+    let page = mem.get(&format!("/organisations/{shed}/devices")).await;
+    assert!(page.body.contains(&leave), "{}", page.body);
+    let asked = mem.get(&leave).await;
+    assert_eq!(asked.status, StatusCode::OK, "{}", asked.body);
+    assert!(asked.body.contains("Leave this organisation?") && !asked.body.contains("/audit-log"));
+    assert_eq!(mem.post(&leave, &[]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(mem.get(&leave).await.status, StatusCode::NOT_FOUND);
 }
