@@ -4,7 +4,7 @@ use crate::devices::{Device, device};
 use crate::entity::account;
 use crate::entity::device::{Column, Entity};
 use crate::value::contains;
-use crate::{Result, Store, StoreError};
+use crate::{Result, Store};
 use bramble_model::query::Query;
 use bramble_model::tags::Tags;
 use bramble_wire::{AccountId, DeviceId};
@@ -33,19 +33,14 @@ impl Store {
         online: &[DeviceId],
         slice: Slice,
     ) -> Result<(Vec<Device>, u64)> {
-        let found = Entity::find()
+        let rows = Entity::find()
             .filter(self.matching(account, query, online))
             .order_by_asc(Column::NameFolded)
             .order_by_asc(Column::Id)
             .offset(slice.offset)
-            .limit(slice.limit);
-        let rows = async { Ok::<_, StoreError>(found.all(&self.reader).await?) };
-        // PostgreSQL looks and counts at once: it takes as long for the one as for the other.
-        if self.reader.get_database_backend() == DbBackend::Postgres && !query.is_empty() {
-            let (rows, total) = tokio::try_join!(rows, self.count_matching(account, query, online))?;
-            return Ok((rows.into_iter().map(device).collect(), total));
-        }
-        let rows = rows.await?;
+            .limit(slice.limit)
+            .all(&self.reader)
+            .await?;
         let here = rows.len() as u64;
         // A part that is not full is the last: then nothing needs to be counted.
         let last = here < slice.limit && (here > 0 || slice.offset == 0) && !query.is_empty();
