@@ -30,7 +30,7 @@ for (const text of words) {
     new MutationObserver(() => {
       const since = key;
       key = 0;
-      // What was put into the page is seen with its next frame.
+      // What was put into the page is seen with its next frame: the rows that fit on the screen, others follow.
       if (since > 0) requestAnimationFrame(() => globalThis.took.push(performance.now() - since));
     }).observe(document.getElementById("results"), { childList: true });
     field.focus();

@@ -161,7 +161,7 @@ async fn open_postgres(url: &str) -> Result<Store, OpenError> {
 }
 
 /// Every query is planned with what it asks for. By itself PostgreSQL goes over to one plan for all after five times, and
-/// what is right for a word of four letters takes three times as long for one of two.
+/// what is right for a word of four letters takes twice as long for a single one.
 async fn plan_each(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     connection.execute("SET plan_cache_mode = force_custom_plan").await.map(drop)
 }

@@ -55,6 +55,7 @@ export async function removeFolder(folder: string): Promise<void> {
     } catch (error) {
       if (Date.now() > until) throw error;
     }
+    if (Date.now() > until) throw new Error(`${folder}: ${alive.join(", ")} cannot be killed`);
     await nextTurn();
   }
 }
