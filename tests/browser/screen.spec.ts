@@ -268,6 +268,17 @@ test("the compositor restarts: the window waits for it; for one that stays away 
   await expect(screen.button("Reconnect")).toBeFocused();
 });
 
+test("the agent is killed and started again: the window is back at the desktop by itself", async ({ page, device, desktop }) => {
+  const screen = await ScreenWindow.open(page, await address(page));
+  await device.kill();
+  await device.startAgain();
+  await device.online();
+  await screen.waits(/The device's client was restarted/);
+  await screen.live();
+  await screen.type("echo again > again");
+  await expect.poll(() => desktop.read("again")).toBe("again\n");
+});
+
 test("`vnc off` ends the screen and not the shell, and the dashboard shows it", async ({ page, context, device }) => {
   const shell = await Shell.choose(page, row(page));
   const screen = await ScreenWindow.open(await context.newPage(), await address(page));
